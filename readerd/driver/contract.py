@@ -1,0 +1,93 @@
+"""What a driver is: three cancellable verbs, one frozen value that says everything else.
+
+A `Reader` waits only inside `Link`; it never repeats a measurement, reconnects, logs or reads a
+clock. Asking again for the *transfer* of the same plate is part of its conversation. Each verb
+enters and leaves the instrument's remote mode by itself, so the front panel is free in between.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+from readerd.driver.link import Link
+from readerd.driver.virtual import Twin, TwinSetup
+from readerd.plate import Identity, Reading, ReadRequest, Strip
+
+OnStrip = Callable[[Strip], None]
+
+
+class Options(BaseModel):
+    """Base of a driver's typed options: what `[reader.options]` may hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reader(Protocol):
+    """One instrument behind one link."""
+
+    async def identify(self) -> Identity:
+        """Who are you, which wavelengths are fitted."""
+        ...
+
+    async def read(self, request: ReadRequest, on_strip: OnStrip) -> Reading:
+        """One plate, exactly as reported. `on_strip` gets hints while the instrument talks.
+
+        RequestError before anything is sent when the instrument cannot do it.
+        """
+        ...
+
+    async def park(self) -> None:
+        """Rest, from any state; idempotent; afterwards `identify` answers and the link is clean."""
+        ...
+
+
+@runtime_checkable
+class Carrier(Protocol):
+    """An instrument that moves its plate; both verbs move to a state, they never toggle."""
+
+    async def present(self) -> None: ...
+
+    async def admit(self) -> None: ...
+
+
+@runtime_checkable
+class Resender(Protocol):
+    """An instrument that can send its last plate again: a transfer, not a measurement."""
+
+    async def resend(self) -> Reading: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineSettings:
+    """How a serial line is set; `bits_per_byte` on the wire follows from it."""
+
+    baud: int = 9600
+    data_bits: int = 8
+    parity: str = "N"
+    stop_bits: int = 1
+    rtscts: bool = False
+    dsrdtr: bool = False
+
+    @property
+    def seconds_per_byte(self) -> float:
+        bits = 1 + self.data_bits + self.stop_bits + (self.parity != "N")
+        return bits / self.baud
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """One instrument family, as a value. A package exports it as `DRIVER`."""
+
+    name: str
+    summary: str
+    models: tuple[str, ...]
+    formats: tuple[int, ...]
+    photometric_range: tuple[float, float]  # optical densities; beyond it a value is SATURATED
+    options: type[Options]
+    line: Callable[[Any], LineSettings]  # from options
+    open: Callable[[Link, Any], Reader]  # link, options
+    twin: Callable[[TwinSetup], Twin]
+    estimate_s: Callable[[ReadRequest, Any], float]  # the longest an honest read takes
+    proven: tuple[str, ...] = ()  # transcripts or clients behind it; empty = warn at every start
