@@ -1,0 +1,120 @@
+"""What a picture of the standard curve shows, decided once for text and SVG."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from readerd.assay.result import Fit, Sample, Wells
+from readerd.view.axis import BrokenLogAxis, LinearAxis, linear_axis
+from readerd.view.fitted import CurvePoint, trace
+
+# Room left and right of the outermost standards, as a factor of concentration.
+_MARGIN = 1.5
+_CURVE_STEPS = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Replicate:
+    """One standard well; a masked one is drawn hollow."""
+
+    well: str
+    x: float
+    y: float
+    masked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A sample's mean on the curve, or at the edge of the range that it lies beyond."""
+
+    name: str
+    x: float
+    y: float
+    side: Literal["on", "above", "below"]
+
+
+@dataclass(frozen=True, slots=True)
+class CurveScene:
+    """Axes, the curve right of the break, its value at zero, points, and the range's limits."""
+
+    x: BrokenLogAxis
+    y: LinearAxis
+    curve: tuple[CurvePoint, ...]
+    at_zero: CurvePoint | None
+    replicates: tuple[Replicate, ...]
+    unknowns: tuple[Unknown, ...]
+    lloq: float | None
+    uloq: float | None
+    unit: str
+
+
+def curve_scene(
+    fit: Fit | None, wells: Wells | None, samples: Sequence[Sample] = ()
+) -> CurveScene | None:
+    """The scene, or None when there is not one positive standard to draw."""
+    if fit is None:
+        return None
+    positive = [level.nominal for level in fit.levels if level.nominal > 0]
+    if not positive:
+        return None
+    has_zero = any(level.nominal == 0 for level in fit.levels)
+    x = BrokenLogAxis(min(positive) / _MARGIN, max(positive) * _MARGIN, has_zero)
+    steps = range(_CURVE_STEPS + 1)
+    curve = trace(fit, [x.low * (x.high / x.low) ** (step / _CURVE_STEPS) for step in steps])
+    zero = trace(fit, [0.0]) if has_zero else ()
+    replicates = _replicates(fit, wells)
+    unknowns = _unknowns(fit, samples)
+    ys = [point.y for point in curve] + [mark.y for mark in replicates]
+    ys += [point.y for point in zero]
+    if not ys:
+        return None
+    return CurveScene(
+        x,
+        linear_axis(min(0.0, *ys), max(*ys, 0.05)),
+        curve,
+        zero[0] if zero else None,
+        replicates,
+        unknowns,
+        fit.lloq,
+        fit.uloq,
+        fit.unit or "",
+    )
+
+
+def _replicates(fit: Fit, wells: Wells | None) -> tuple[Replicate, ...]:
+    if wells is None:
+        return _level_means(fit)
+    nominal = {level.position: level.nominal for level in fit.levels}
+    dropped = {level.position for level in fit.levels if level.masked}
+    marks = []
+    for index, position in enumerate(wells.position):
+        y = wells.response[index]
+        if y is None:
+            y = wells.corrected[index]
+        if wells.role[index] == "standard" and position in nominal and y is not None:
+            masked = wells.masked[index] is not None or position in dropped
+            marks.append(Replicate(wells.id[index], nominal[position], y, masked))
+    return tuple(marks)
+
+
+def _level_means(fit: Fit) -> tuple[Replicate, ...]:
+    return tuple(
+        Replicate(level.position, level.nominal, level.mean, level.masked is not None)
+        for level in fit.levels
+        if level.mean is not None
+    )
+
+
+def _unknowns(fit: Fit, samples: Sequence[Sample]) -> tuple[Unknown, ...]:
+    marks = []
+    for sample in samples:
+        name = sample.sample_id or sample.position
+        if sample.mean is None:
+            continue
+        if sample.concentration is not None and sample.status == "ok":
+            marks.append(Unknown(name, sample.concentration, sample.mean, "on"))
+        elif sample.qualifier == ">" and fit.uloq is not None:
+            marks.append(Unknown(name, fit.uloq, sample.mean, "above"))
+        elif sample.qualifier == "<" and fit.lloq is not None:
+            marks.append(Unknown(name, fit.lloq, sample.mean, "below"))
+    return tuple(marks)
