@@ -1,0 +1,127 @@
+"""Every import contract, broken on purpose: a rule that nothing can break says nothing.
+
+The tree is copied once; each case plants one bad import in the copy, runs `lint-imports` there and
+expects exactly the contract it aims at to be reported broken. The unplanted copy keeps them all.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SETTINGS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+LINTER: dict[str, Any] = SETTINGS["tool"]["importlinter"]
+CONTRACTS: dict[str, dict[str, Any]] = {
+    contract["id"]: contract for contract in LINTER["contracts"]
+}
+DRIVERS = {path.parent.name for path in (ROOT / "drivers").glob("*/__init__.py")}
+# A second driver is entered in the copy's contracts, so that two drivers can know each other.
+PLANTED_DRIVER = "readerd_planted"
+
+# contract, file of the copy, the line planted at its end
+VIOLATIONS = [
+    ("layers", "readerd/errors.py", "import readerd.plate"),
+    ("layers", "readerd/driver/contract.py", "import readerd.assay"),
+    ("layers", "readerd/run/__init__.py", "import readerd.view"),
+    ("layers", "readerd/demo/__init__.py", "import readerd.collect"),
+    ("layers", "readerd/placeless.py", ""),
+    ("core-names-no-driver", "readerd/cli/__init__.py", "import readerd_biorad"),
+    ("drivers-see-only-their-floor", "drivers/readerd_biorad/__init__.py", "import readerd.assay"),
+    ("drivers-apart", "drivers/readerd_biorad/__init__.py", f"import {PLANTED_DRIVER}"),
+    ("pure-rooms", "readerd/plate.py", "import time"),
+    ("pure-rooms", "readerd/assay/result.py", "import asyncio"),
+    ("pure-rooms", "readerd/view/__init__.py", "import socket"),
+    ("lims-side-apart", "readerd/collect/__init__.py", "import readerd.run.store"),
+    ("sqlite-home", "readerd/edge/__init__.py", "import sqlite3"),
+]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of everything the contracts speak of, with one more driver."""
+    copy = tmp_path_factory.mktemp("tree")
+    for folder in ("readerd", "drivers"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    planted = copy / "drivers" / PLANTED_DRIVER / "__init__.py"
+    planted.parent.mkdir()
+    planted.write_text("", "utf-8")
+    settings = (ROOT / "pyproject.toml").read_text("utf-8")
+    entered = settings.replace('"readerd_biorad"', f'"readerd_biorad", "{PLANTED_DRIVER}"')
+    (copy / "pyproject.toml").write_text(entered, "utf-8")
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("contract", "file", "line"), VIOLATIONS, ids=[f"{v[0]}-{v[1]}" for v in VIOLATIONS]
+)
+def test_planted_import_breaks_its_contract_and_no_other(
+    tree: Path, contract: str, file: str, line: str
+) -> None:
+    with planted(tree / file, line):
+        assert broken(tree) == {CONTRACTS[contract]["name"]}
+
+
+def test_the_tree_as_it_stands_keeps_every_contract(tree: Path) -> None:
+    assert broken(tree) == set()
+
+
+def test_every_contract_is_broken_by_some_case() -> None:
+    assert {contract for contract, _, _ in VIOLATIONS} == set(CONTRACTS)
+
+
+def test_every_driver_is_entered_in_every_list() -> None:
+    assert set(LINTER["root_packages"]) == {"readerd"} | DRIVERS
+    assert set(CONTRACTS["core-names-no-driver"]["forbidden_modules"]) == DRIVERS
+    assert set(CONTRACTS["drivers-see-only-their-floor"]["source_modules"]) == DRIVERS
+    assert set(CONTRACTS["drivers-apart"]["modules"]) == DRIVERS
+
+
+def test_all_rooms_but_the_floor_are_closed_to_drivers() -> None:
+    rooms = {path.stem for path in (ROOT / "readerd").glob("*.py")} | {
+        path.parent.name for path in (ROOT / "readerd").glob("*/__init__.py")
+    }
+    floor = {"driver", "plate", "csvfile", "errors", "__init__"}
+    closed = CONTRACTS["drivers-see-only-their-floor"]["forbidden_modules"]
+    assert set(closed) == {f"readerd.{room}" for room in rooms - floor}
+
+
+@contextmanager
+def planted(file: Path, line: str) -> Iterator[None]:
+    """The file with one more line, or a new file; afterwards as it was."""
+    before = file.read_bytes() if file.exists() else None
+    file.write_bytes((before or b"") + f"\n{line}\n".encode())
+    try:
+        yield
+    finally:
+        if before is None:
+            file.unlink()
+        else:
+            file.write_bytes(before)
+
+
+def broken(tree: Path) -> set[str]:
+    """The names of the contracts that `lint-imports` reports broken in the tree."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"],
+        cwd=tree,
+        # The copy comes before the editable install; the width keeps a name on one line.
+        env={**os.environ, "PYTHONPATH": f"{tree}:{tree / 'drivers'}", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert re.search(r"^Contracts: \d+ kept, \d+ broken", done.stdout, re.MULTILINE), (
+        done.stdout + done.stderr
+    )
+    names = set(re.findall(r"^(.+) BROKEN$", done.stdout, re.MULTILINE))
+    assert (done.returncode != 0) == bool(names)
+    return names
