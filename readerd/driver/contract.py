@@ -12,8 +12,19 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import BaseModel, ConfigDict
 
 from readerd.driver.link import Link
+from readerd.driver.stream import LineSettings
 from readerd.driver.virtual import Twin, TwinSetup
 from readerd.plate import Identity, Reading, ReadRequest, Strip
+
+__all__ = [
+    "Carrier",
+    "Driver",
+    "LineSettings",
+    "OnStrip",
+    "Options",
+    "Reader",
+    "Resender",
+]
 
 OnStrip = Callable[[Strip], None]
 
@@ -57,23 +68,6 @@ class Resender(Protocol):
     """An instrument that can send its last plate again: a transfer, not a measurement."""
 
     async def resend(self) -> Reading: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineSettings:
-    """How a serial line is set; `bits_per_byte` on the wire follows from it."""
-
-    baud: int = 9600
-    data_bits: int = 8
-    parity: str = "N"
-    stop_bits: int = 1
-    rtscts: bool = False
-    dsrdtr: bool = False
-
-    @property
-    def seconds_per_byte(self) -> float:
-        bits = 1 + self.data_bits + self.stop_bits + (self.parity != "N")
-        return bits / self.baud
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
