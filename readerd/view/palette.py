@@ -8,8 +8,9 @@ processing", 2020), where equal steps look equal.
 # Lightness of the stops in OKLab falls by about 0.17 from each to the next.
 _STOPS = ("#fbf8dc", "#b9e0b5", "#56b3b4", "#2a72a8", "#1d2c66")
 STEPS = 48
-# Below this OKLab lightness white writing is easier to read than black.
-_WHITE_INK_BELOW = 0.66
+# Below this OKLab lightness (relative luminance 0.18) white writing has more contrast than black:
+# WCAG 2.2, contrast ratio (L1 + 0.05) / (L2 + 0.05).
+_WHITE_INK_BELOW = 0.565
 
 # Blue, vermilion, green: Okabe and Ito's colour-universal set, one hue per meaning.
 CURVE = "#0072b2"

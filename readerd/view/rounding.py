@@ -91,7 +91,10 @@ def interval(bounds: Sequence[float | None] | None) -> str:
 
 
 def _short(text: str) -> str:
-    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+    mantissa, mark, exponent = text.partition("e")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    return mantissa + mark + exponent
 
 
 def _fixed(value: float, decimals: int) -> str:

@@ -186,5 +186,5 @@ def _legend(scene: CurveScene, signs: Signs) -> Padding:
         parts.append(f"{signs.beyond} above range")
     if scene.lloq is not None and scene.uloq is not None:
         span = f"{nominal(scene.lloq)} to {nominal(scene.uloq)} {printable(scene.unit)}"
-        parts.append(f"{signs.limit} range {span}")
+        parts.append(f"{signs.limit} {span}")
     return Padding(Text("   ".join(parts), style="dim"), (0, 0, 0, 2), expand=False)
