@@ -17,6 +17,9 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-ind
 RUNTIME := $(firstword $(wildcard $(VENV)/.bench $(VENV)/.dev) $(VENV)/.runtime)
 DEV := $(firstword $(wildcard $(VENV)/.bench) $(VENV)/.dev)
 
+# Bytecode is kept: without it every single run compiles the libraries anew, about a second.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check bench setup lock packages clean
 
 demo: $(RUNTIME)
