@@ -1,0 +1,211 @@
+"""The local door: HTTP on a unix socket (and TCP, where enabled) for the CLI, scripts and curl.
+
+`POST /v1/runs` asks for a read; 202 and the run id mean that the journal has it. Refusals carry the
+contract's error code. The socket is made and bound here, because uvicorn would make it 0666 and let
+a second server take the path over without a word; signals stay the daemon's.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from ulid import ULID
+
+from readerd.errors import ErrorCode, RequestError
+from readerd.payload import Operator, Trigger
+from readerd.run.feed import Feed
+from readerd.run.plan import RunRequest
+from readerd.run.runner import Runner
+from readerd.run.store import Store
+
+# 409: the state forbids it now; 404: there is no such thing; 422: it is wrong whenever it comes.
+HTTP_STATUS: Final = {
+    ErrorCode.BUSY: 409,
+    ErrorCode.READER_OFFLINE: 409,
+    ErrorCode.READER_FAULT: 409,
+    ErrorCode.ALREADY_READ: 409,
+    ErrorCode.STATE_MISMATCH: 409,
+    ErrorCode.STORE_FULL: 409,
+    ErrorCode.RUN_UNKNOWN: 404,
+}
+MOST_BODY_BYTES: Final = 64 * 1024
+# A watcher hears something at least this often, so that a dead one is noticed.
+HEARTBEAT_S: Final = 15.0
+
+
+class ReadBody(BaseModel):
+    """Body of `POST /v1/runs`; all fields optional, unknown fields refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    plate_barcode: str | None = None
+    assay: str | None = None
+    operator: str | None = None
+    key: str | None = None
+    reread_reason: str | None = None
+    trigger: str = "http"
+
+
+# What `GET /v1/status` and `/healthz` tell; the daemon composes it.
+Status = Callable[[], dict[str, Any]]
+
+
+def application(runner: Runner, store: Store, feed: Feed, status: Status) -> Starlette:
+    """The one application, for every socket."""
+    door = _Door(runner, store, feed, status)
+    return Starlette(
+        routes=[
+            Route("/v1/runs", door.submit, methods=["POST"]),
+            Route("/v1/runs", door.runs),
+            Route("/v1/runs/{run_id}", door.run),
+            Route("/v1/status", door.status),
+            Route("/v1/events", door.events),
+            Route("/healthz", door.healthz),
+        ],
+        exception_handlers={RequestError: _refusal},
+    )
+
+
+async def _refusal(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestError):
+        raise error
+    body = {"error": error.code, "text": error.text}
+    return JSONResponse(body, status_code=HTTP_STATUS.get(error.code, 422))
+
+
+class _Door:
+    def __init__(self, runner: Runner, store: Store, feed: Feed, status: Status) -> None:
+        self._runner = runner
+        self._store = store
+        self._feed = feed
+        self._status = status
+
+    async def submit(self, request: Request) -> Response:
+        body = await _read_body(request)
+        ticket = self._runner.submit(
+            RunRequest(
+                key=body.key or str(ULID()),
+                trigger=Trigger(kind=body.trigger, source="local socket"),
+                plate=body.plate_barcode,
+                barcode_source="request" if body.plate_barcode else None,
+                assay=body.assay,
+                operator=Operator(id=body.operator, known_by="request") if body.operator else None,
+                reread_reason=body.reread_reason,
+            )
+        )
+        answer = {"run_id": ticket.run_id, "duplicate": ticket.duplicate}
+        return JSONResponse(answer, status_code=202)
+
+    async def runs(self, request: Request) -> Response:
+        rows = self._store.newest(100)
+        keys = ("id", "state", "plate", "attempt", "accepted_at", "started_at", "finished_at")
+        return JSONResponse(
+            {"runs": [{**{key: getattr(row, key) for key in keys}, "failure": row.failure} for row in rows]}
+        )
+
+    async def run(self, request: Request) -> Response:
+        run_id = request.path_params["run_id"]
+        row = self._store.run(run_id)
+        if row is None:
+            raise RequestError(ErrorCode.RUN_UNKNOWN, f"no run {run_id!r} in the journal")
+        result = self._store.result(run_id)
+        head = json.dumps({"id": row.id, "state": row.state, "plate": row.plate})
+        # The result goes out byte for byte as it was published.
+        body = head[:-1].encode() + b', "result": ' + (result or b"null") + b"}"
+        return Response(body, media_type="application/json")
+
+    async def status(self, request: Request) -> Response:
+        return JSONResponse(self._status())
+
+    async def healthz(self, request: Request) -> Response:
+        status = self._status()
+        return JSONResponse({"ok": status["ok"]}, status_code=200 if status["ok"] else 503)
+
+    async def events(self, request: Request) -> Response:
+        return StreamingResponse(self._stream(), media_type="text/event-stream")
+
+    async def _stream(self) -> AsyncIterator[str]:
+        with self._feed.watch() as queue:
+            yield ": readerd\n\n"
+            while True:
+                try:
+                    async with asyncio.timeout(HEARTBEAT_S):
+                        news = await queue.get()
+                except TimeoutError:
+                    yield ": still here\n\n"
+                else:
+                    yield f"event: {news.kind}\ndata: {news.message.model_dump_json()}\n\n"
+
+
+async def _read_body(request: Request) -> ReadBody:
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > MOST_BODY_BYTES:
+            raise RequestError(ErrorCode.TOO_LARGE, f"a body of over {MOST_BODY_BYTES} bytes")
+    try:
+        return ReadBody.model_validate_json(raw or b"{}")
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "body"
+        raise RequestError(ErrorCode.INVALID_PAYLOAD, f"{where}: {first['msg']}") from None
+
+
+def bind_unix(path: Path) -> socket.socket:
+    """A listening socket at `path`, 0660; OSError when another daemon answers there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise OSError(f"{path} exists and is no socket")
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink()  # left behind by a daemon that died
+            else:
+                raise OSError(f"another readerd answers on {path}")
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o117)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    listener.listen(64)
+    listener.setblocking(False)
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the daemon owns the signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(app: Starlette, listener: socket.socket, path: Path) -> None:
+    """Serve on a bound socket until cancelled; then the path is gone."""
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+    )
+    server = _Server(config)
+    task = asyncio.ensure_future(server.serve(sockets=[listener]))
+    try:
+        await asyncio.shield(task)
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+        path.unlink(missing_ok=True)

@@ -1,0 +1,118 @@
+"""The retained set: what a subscriber finds when it comes, built anew on every connect.
+
+`status` says who is connected, `info` who we are, `state` what the bench does, `health` whether it
+is well (with the last sequence of each stream, so that a gap is seen), `last` the newest result.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Literal
+
+from readerd.payload import (
+    HealthMessage,
+    InfoMessage,
+    LastMessage,
+    ResultEnvelope,
+    StateMessage,
+    StatusMessage,
+    encode,
+)
+from readerd.run.bench import Bench
+from readerd.run.report import Bridge
+from readerd.run.runner import Runner
+from readerd.run.store import Store
+
+
+class Presence:
+    """Current bytes of every retained topic of one bridge."""
+
+    def __init__(
+        self,
+        *,
+        bridge: Bridge,
+        bench: Bench,
+        runner: Runner,
+        store: Store,
+        assays: Sequence[str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._bridge = bridge
+        self._bench = bench
+        self._runner = runner
+        self._store = store
+        self._assays = list(assays)
+        self._now = now
+        self._since = now()
+        self.session = store.next_session()
+
+    def status(self, status: Literal["online", "offline"]) -> bytes:
+        return encode(StatusMessage(status=status, session=self.session, since=self._since))
+
+    def retained(self) -> dict[str, bytes]:
+        """Topic below the root -> payload: info, state, health and, once there is one, last."""
+        messages = {
+            "info": encode(self.info()),
+            "state": encode(self.state()),
+            "health": encode(self.health()),
+        }
+        if (last := self.last()) is not None:
+            messages["last"] = encode(last)
+        return messages
+
+    def info(self) -> InfoMessage:
+        driver, identity = self._bench.driver, self._bench.identity
+        known = identity and {
+            "model": identity.model,
+            "serial": identity.serial,
+            "firmware": identity.firmware,
+            "wavelengths_nm": identity.wavelengths_nm,
+        }
+        return InfoMessage(
+            software="readerd",
+            version=self._bridge.version,
+            site=self._bridge.site,
+            reader=self._bridge.reader,
+            driver=driver.name,
+            instrument=known,
+            assays=self._assays,
+            formats=list(driver.formats),
+            photometric_range=driver.photometric_range,
+            proven=list(driver.proven),
+            streams=self._store.streams(),
+        )
+
+    def state(self) -> StateMessage:
+        bench = self._bench
+        return StateMessage(
+            state=bench.state,
+            rev=bench.rev,
+            run_id=self._runner.current_run,
+            since=bench.since,
+            reason=bench.reason,
+        )
+
+    def health(self) -> HealthMessage:
+        """Well means: the reader can be read. Whether results arrive is told by `outbox`."""
+        state = self._bench.state
+        return HealthMessage(
+            ok=state in ("ready", "armed", "reading"),
+            checks={"reader": state},
+            outbox=self._store.depth(),
+            last_sequence=self._store.last_sequence(),
+            at=self._now(),
+        )
+
+    def last(self) -> LastMessage | None:
+        found = self._store.newest_result()
+        if found is None:
+            return None
+        sequence, payload = found
+        envelope = ResultEnvelope.model_validate_json(payload)
+        return LastMessage(
+            id=envelope.id,
+            sequence=sequence,
+            run_id=envelope.data.run.id,
+            plate_barcode=envelope.data.plate.barcode,
+            verdict=envelope.data.verdict,
+            acquisition=envelope.data.acquisition,
+        )

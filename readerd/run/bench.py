@@ -1,0 +1,280 @@
+"""The reader beside us: opened, identified, read, parked, and recovered on one ladder.
+
+The problem: cables come out, instruments fall silent, and an answer that was given up may still
+come and be taken for the next one. The rule: one task (`run`) owns opening, identifying and
+recovering; `read` only measures and, when that fails, hands the trouble over. Whatever went wrong
+(silence, rubbish, unplugging, a cancelled read) walks the same ladder: resync and park on the open
+link; else close, reopen, park, identify, 1 s doubling to 60 s; a fault that needs a human, and an
+instrument that is not the expected one, end in `needs_human`, and we keep asking quietly.
+Rejected: reconnecting inside drivers (each its own way), and repeating a measurement (colour goes
+on changing; a second read is another measurement).
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from readerd.driver.contract import Driver, OnStrip, Options, Reader
+from readerd.driver.link import Link, Transcript
+from readerd.driver.stream import ByteStream
+from readerd.errors import (
+    ErrorCode,
+    InstrumentError,
+    InstrumentFault,
+    LinkLost,
+    NoReply,
+    RequestError,
+    WrongInstrument,
+)
+from readerd.payload import BenchState
+from readerd.plate import Identity, Reading, ReadRequest, Strip
+from readerd.run import states
+
+log = logging.getLogger(__name__)
+
+# architecture.md, "How things fail": 1 s doubling to 60 s.
+FIRST_RETRY_S = 1.0
+LAST_RETRY_S = 60.0
+# On top of the driver's own estimate: the bench's deadline is a net under the link's deadlines.
+GRACE_S = 10.0
+# A stop must end within 10 s (issue of the service); parking may take this much of it.
+PARK_ON_STOP_S = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A plate with its evidence and the moments when each wavelength was complete."""
+
+    reading: Reading
+    read_at: Mapping[int, datetime]
+    raw: bytes
+    transcript: bytes
+
+
+class Bench:
+    """One reader. `state` is the contract's word; `on_change` hears every move."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        options: Options,
+        open_stream: Callable[[], Awaitable[ByteStream]],
+        *,
+        now: Callable[[], datetime],
+        on_change: Callable[[], None],
+        expect_identity: str = "",
+    ) -> None:
+        self.driver = driver
+        self.options = options
+        self.identity: Identity | None = None
+        self.reason: str | None = None
+        self.rev = 0
+        self.since = now()
+        self._state: BenchState = "absent"
+        self._open_stream = open_stream
+        self._now = now
+        self._on_change = on_change
+        self._expect_identity = expect_identity
+        self._link: Link | None = None
+        self._reader: Reader | None = None
+        self._trouble: asyncio.Future[InstrumentError] | None = None
+        self._retry_now = asyncio.Event()
+        self._transcript = Transcript()
+
+    @property
+    def state(self) -> BenchState:
+        return self._state
+
+    def _move(self, event: str, reason: str | None = None) -> None:
+        before = self._state
+        self._state = cast(BenchState, states.move(states.BENCH, before, event))
+        self.reason = reason
+        self.rev += 1
+        self.since = self._now()
+        log.debug("bench from=%s to=%s reason=%s", before, self._state, reason)
+        self._on_change()
+
+    # -- measuring ---------------------------------------------------------------------------
+
+    def require_ready(self) -> Identity:
+        """Who will measure; RequestError when nobody can now (and an early look for the reader)."""
+        if self._state == "ready" and self.identity is not None:
+            return self.identity
+        if self._state == "reading":
+            raise RequestError(ErrorCode.BUSY, "the reader is reading a plate")
+        self._retry_now.set()
+        code = ErrorCode.READER_FAULT if self._state == "needs_human" else ErrorCode.READER_OFFLINE
+        why = f": {self.reason}" if self.reason else ""
+        raise RequestError(code, f"the reader is {self._state.replace('_', ' ')}{why}")
+
+    async def read(self, request: ReadRequest, on_strip: OnStrip) -> Measured:
+        """One plate, measured once. InstrumentError and cancellation leave the ladder at work."""
+        self.require_ready()
+        link, reader = cast(Link, self._link), cast(Reader, self._reader)
+        self._transcript = link.transcript = Transcript()
+        self._move("read")
+        clock = _WavelengthClock(self._now, request, on_strip)
+        bound_s = self.driver.estimate_s(request, self.options) + GRACE_S
+        try:
+            async with asyncio.timeout(bound_s):
+                reading = await reader.read(request, clock.on_strip)
+        except RequestError:
+            self._move("delivered")
+            raise
+        except TimeoutError:
+            error = NoReply(f"the plate did not come within {bound_s:g} s", phase="read")
+            self._hand_over(error)
+            raise error from None
+        except InstrumentError as error:
+            self._hand_over(error)
+            raise
+        except BaseException:
+            self._hand_over(NoReply("the read was cancelled", phase="read"))
+            raise
+        self._move("delivered")
+        raw, transcript = self.evidence()
+        return Measured(
+            reading=reading, read_at=clock.finish(), raw=raw, transcript=transcript
+        )
+
+    def evidence(self) -> tuple[bytes, bytes]:
+        """Every byte received and the whole transcript of the last read."""
+        return self._transcript.received, self._transcript.to_bytes()
+
+    def _hand_over(self, error: InstrumentError) -> None:
+        self._move("lost" if isinstance(error, LinkLost) else "failed", str(error))
+        if self._trouble is not None and not self._trouble.done():
+            self._trouble.set_result(error)
+
+    # -- the ladder --------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep the reader open, known and at rest until cancelled; then park it and let go."""
+        try:
+            attempt = 0
+            while True:
+                try:
+                    await self._connect()
+                    if attempt:
+                        log.info("reader is back after %d attempts", attempt)
+                    attempt = 0
+                    await self._serve()
+                except InstrumentError as error:
+                    attempt += 1
+                    level = logging.WARNING if attempt == 1 else logging.DEBUG
+                    log.log(level, "reader lost attempt=%d reason=%s", attempt, error)
+                    await self._give_up(error)
+                await self._pause(attempt)
+        finally:
+            await self._stop()
+
+    async def _connect(self) -> None:
+        """From absent to ready; InstrumentError on any step."""
+        stream = await self._open_stream()
+        self._link = Link(stream, transcript=Transcript())
+        self._reader = self.driver.open(self._link, self.options)
+        self._move("opened")
+        await self._settle(self._reader)
+
+    async def _settle(self, reader: Reader) -> None:
+        """From hello to ready: at rest, and known to be the right instrument."""
+        await reader.park()
+        identity = await reader.identify()
+        expected = self._expect_identity
+        if expected and expected not in (identity.serial, identity.model):
+            seen = identity.serial or identity.model
+            raise WrongInstrument(f"expected {expected!r}, {seen!r} answers", phase="identify")
+        self.identity = identity
+        self._trouble = asyncio.get_running_loop().create_future()
+        self._move("identified")
+
+    async def _serve(self) -> None:
+        """Until the link is lost; every other trouble is mended on the open link, if it can be."""
+        link, reader = cast(Link, self._link), cast(Reader, self._reader)
+        while True:
+            error = await self._next_trouble(link)
+            if isinstance(error, LinkLost):
+                raise error
+            log.warning("recovering reason=%s", error)
+            await reader.park()
+            self._move("parked")
+            await self._settle(reader)
+
+    async def _next_trouble(self, link: Link) -> InstrumentError:
+        """Trouble from a read, or a link that is lost while nobody reads."""
+        trouble = cast("asyncio.Future[InstrumentError]", self._trouble)
+        watch = asyncio.create_task(link.lost())
+        try:
+            await asyncio.wait({watch, trouble}, return_when=asyncio.FIRST_COMPLETED)
+            if not trouble.done() and self._state == "reading":
+                await trouble  # the read that is under way meets the loss itself
+            if trouble.done():
+                return trouble.result()
+        finally:
+            watch.cancel()
+        error = LinkLost(watch.result(), phase="idle")
+        self._move("lost", str(error))
+        return error
+
+    async def _give_up(self, error: InstrumentError) -> None:
+        """Close the port; say whether a person must come."""
+        needs_human = isinstance(error, WrongInstrument) or (
+            isinstance(error, InstrumentFault) and error.needs_human
+        )
+        await self._close()
+        if self._state in ("hello", "recovering") and needs_human:
+            self._move("stuck", str(error))
+        elif self._state not in ("absent", "needs_human"):
+            self._move("lost", str(error))
+        elif self._state == "absent" and self.reason != str(error):
+            self.reason = str(error)
+            self._on_change()
+
+    async def _pause(self, attempt: int) -> None:
+        wait_s = min(FIRST_RETRY_S * 2 ** max(attempt - 1, 0), LAST_RETRY_S)
+        self._retry_now.clear()
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._retry_now.wait()
+        except TimeoutError:
+            pass
+        if self._state == "needs_human":
+            self._move("lost", self.reason)
+
+    async def _close(self) -> None:
+        link, self._link, self._reader = self._link, None, None
+        if link is not None:
+            await link.close()
+
+    async def _stop(self) -> None:
+        """Leave the front panel free; a reader that does not answer is not waited for."""
+        if self._reader is not None:
+            try:
+                async with asyncio.timeout(PARK_ON_STOP_S):
+                    await self._reader.park()
+            except (InstrumentError, TimeoutError) as error:
+                log.warning("the reader was left as it is reason=%s", error or "no answer")
+        await self._close()
+
+
+class _WavelengthClock:
+    """Notes when the last strip of each wavelength came, and passes the strips on."""
+
+    def __init__(
+        self, now: Callable[[], datetime], request: ReadRequest, on_strip: OnStrip
+    ) -> None:
+        self._now = now
+        self._wavelengths = request.wavelengths_nm
+        self._on_strip = on_strip
+        self._read_at: dict[int, datetime] = {}
+
+    def on_strip(self, strip: Strip) -> None:
+        self._read_at[strip.wavelength_nm] = self._now()
+        self._on_strip(strip)
+
+    def finish(self) -> dict[int, datetime]:
+        """The moment of each wavelength; now, for one that came without strips."""
+        return {nm: self._read_at.get(nm, self._now()) for nm in self._wavelengths}

@@ -1,0 +1,114 @@
+"""From a request to a plan: everything that can be refused is refused here, before a run exists."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from readerd.assay.definition import Assay
+from readerd.errors import ErrorCode, RequestError
+from readerd.payload import Operator, Trigger
+from readerd.plate import Identity
+from readerd.run.report import Plan
+from readerd.run.settings import AssaysSettings, PlatesSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What an edge asks for: which plate, by whom, and the key that makes one press one run."""
+
+    key: str
+    trigger: Trigger
+    plate: str | None = None
+    barcode_source: str | None = None
+    assay: str | None = None
+    operator: Operator | None = None
+    reread_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What this bridge allows: its assays by id and its `[assays]` and `[plates]` settings."""
+
+    assays: Mapping[str, Assay]
+    choice: AssaysSettings
+    plates: PlatesSettings
+
+    def assay_for(self, request: RunRequest) -> Assay:
+        """The assay by name, else by barcode (first match wins), else the default."""
+        name = request.assay or self.choice.default
+        if request.assay is None and request.plate is not None:
+            matches = (
+                assay
+                for pattern, assay in self.choice.by_barcode.items()
+                if re.search(pattern, request.plate)
+            )
+            name = next(matches, name)
+        if name not in self.assays:
+            known = ", ".join(sorted(self.assays)) or "none"
+            raise RequestError(ErrorCode.ASSAY_UNKNOWN, f"no assay {name!r}; there are: {known}")
+        return self.assays[name]
+
+    def check_plate(self, request: RunRequest, *, was_read: bool) -> None:
+        """RequestError unless the barcode, the re-read and the operator are as `[plates]` wants."""
+        plate, rules = request.plate, self.plates
+        if plate is not None and not re.fullmatch(rules.barcode, plate):
+            raise RequestError(
+                ErrorCode.BARCODE_INVALID, f"barcode {plate!r} does not match {rules.barcode}"
+            )
+        if was_read and rules.reread == "never":
+            raise RequestError(
+                ErrorCode.ALREADY_READ,
+                f"plate {plate} has been read, and plates.reread forbids reading it again",
+            )
+        if was_read and rules.reread == "with-reason" and not request.reread_reason:
+            raise RequestError(
+                ErrorCode.ALREADY_READ,
+                f"plate {plate} has been read; give --reread --reason TEXT to read it again",
+            )
+        if rules.require_operator and request.operator is None:
+            raise RequestError(ErrorCode.OPERATOR_MISSING, "say who reads: --operator NAME")
+
+
+def make_plan(request: RunRequest, assay: Assay, identity: Identity, was_read: bool) -> Plan:
+    """The plan, or RequestError when the instrument cannot measure what the assay needs."""
+    return Plan(
+        key=request.key,
+        assay=assay.id,
+        plate=request.plate,
+        barcode_source=request.barcode_source,
+        trigger=request.trigger,
+        operator=request.operator,
+        reread_reason=request.reread_reason if was_read else None,
+        measurement_nm=_measurement(assay, identity),
+        reference_nm=_reference(assay, identity),
+        requested_reference_nm=assay.read.reference_nm or None,
+    )
+
+
+def _measurement(assay: Assay, identity: Identity) -> int:
+    wanted = assay.read.measurement_nm
+    if not identity.offers(wanted):
+        raise RequestError(
+            ErrorCode.WAVELENGTH_UNAVAILABLE,
+            f"assay {assay.id} measures at {wanted} nm, {_fitted(identity)}",
+        )
+    return wanted
+
+
+def _reference(assay: Assay, identity: Identity) -> int | None:
+    wanted = assay.read.reference_nm
+    if not wanted:
+        return None
+    for candidate in (wanted, *assay.read.reference_alternatives_nm):
+        if identity.offers(candidate):
+            return candidate
+    raise RequestError(
+        ErrorCode.WAVELENGTH_UNAVAILABLE,
+        f"assay {assay.id} corrects with {wanted} nm, {_fitted(identity)};"
+        " reference_alternatives_nm in the assay may allow one of them",
+    )
+
+
+def _fitted(identity: Identity) -> str:
+    fitted = ", ".join(map(str, identity.wavelengths_nm or ())) or "no filter"
+    return f"but the {identity.model} has {fitted} nm fitted"

@@ -1,0 +1,212 @@
+"""From what a run knows to message bytes. Pure: same input, same bytes.
+
+The functions here return a `Compose`: the store calls it inside the transaction that gives the
+message its sequence number, so a number is never given to a message that was not stored.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from pydantic import JsonValue
+
+from readerd.assay.definition import Assay
+from readerd.assay.result import PlateResult, Qc
+from readerd.payload import (
+    AssayInfo,
+    EventData,
+    EventEnvelope,
+    Failure,
+    Instrument,
+    Kit,
+    Operator,
+    PlateInfo,
+    PlateMapInfo,
+    RawInfo,
+    ReadInfo,
+    ResultData,
+    ResultEnvelope,
+    RunInfo,
+    Software,
+    Trigger,
+    encode,
+)
+from readerd.plate import Identity, Reading
+from readerd.run.store import Compose, Place, RunRow, Stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridge:
+    """Who speaks: this daemon, as every message names it."""
+
+    site: str
+    reader: str
+    driver: str
+    version: str
+    config_sha256: str
+    verified_identity: bool = False  # `expect_identity` is set, so the bench has compared it
+
+    @property
+    def source(self) -> str:
+        return f"urn:readerd:{self.site}:{self.reader}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What was asked for and what will be measured; kept with the run."""
+
+    key: str
+    assay: str
+    plate: str | None
+    barcode_source: str | None
+    trigger: Trigger
+    operator: Operator | None
+    reread_reason: str | None
+    measurement_nm: int
+    reference_nm: int | None  # the wavelength that will be used
+    requested_reference_nm: int | None  # the one that the assay asks for first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """A plate as it came off the wire, with the moments when each wavelength was complete."""
+
+    reading: Reading
+    read_at: Mapping[int, datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended: a plate with its meaning, or a failure."""
+
+    finished_at: datetime
+    delivered: Delivered | None = None
+    result: PlateResult | None = None
+    failure: Failure | None = None
+    identity: Identity | None = None
+    raw: bytes | None = None
+
+
+def result_message(
+    bridge: Bridge, run: RunRow, plan: Plan, assay: Assay, outcome: Outcome, event_id: str
+) -> Compose:
+    """The result of one run, revision 1; failed runs included."""
+    result = outcome.result
+    data = ResultData(
+        acquisition=result.acquisition if result else "failed",
+        curve=result.curve if result else "none",
+        verdict=result.verdict if result else "none",
+        flags=list(result.flags) if result else [],
+        revision=1,
+        revises=None,
+        reason=outcome.failure.text if outcome.failure else plan.reread_reason,
+        failure=outcome.failure,
+        run=_run(run, plan, outcome),
+        instrument=_instrument(bridge, outcome),
+        software=Software(
+            version=bridge.version,
+            assay=AssayInfo(id=assay.id, version=assay.version, sha256=assay.sha256),
+            config_sha256=bridge.config_sha256,
+        ),
+        kit=Kit(lot=assay.kit.lot or None, expires=assay.kit.expires or None),
+        plate=PlateInfo(
+            barcode=plan.plate,
+            barcode_source=plan.barcode_source,
+            format=assay.layout.format,
+            plate_map=PlateMapInfo(id=None, version=None, source="assay"),
+        ),
+        read=_read(plan, outcome.delivered),
+        wells=result.wells if result else None,
+        fit=result.fit if result else None,
+        qc=result.qc if result else Qc(profile=assay.acceptance.profile, rules=()),
+        samples=list(result.samples) if result else [],
+        raw=RawInfo(bytes=len(outcome.raw), sha256=sha256(outcome.raw).hexdigest())
+        if outcome.raw is not None
+        else None,
+    )
+
+    def compose(place: Place) -> Stored:
+        envelope = ResultEnvelope(
+            id=event_id,
+            source=bridge.source,
+            subject=plan.plate or run.id,
+            time=outcome.finished_at,
+            stream=place.stream,
+            sequence=place.sequence,
+            data=data,
+        )
+        return Stored(event_id, encode(envelope))
+
+    return compose
+
+
+def _run(run: RunRow, plan: Plan, outcome: Outcome) -> RunInfo:
+    return RunInfo(
+        id=run.id,
+        key=run.key,
+        read_type="reread" if plan.reread_reason is not None else "normal",
+        attempt=run.attempt,
+        trigger=plan.trigger,
+        operator=plan.operator,
+        started_at=datetime.fromisoformat(run.started_at) if run.started_at else None,
+        finished_at=outcome.finished_at,
+    )
+
+
+def _instrument(bridge: Bridge, outcome: Outcome) -> Instrument:
+    reading = outcome.delivered.reading if outcome.delivered else None
+    identity = reading.identity if reading else outcome.identity
+    return Instrument(
+        reader=bridge.reader,
+        driver=bridge.driver,
+        model=identity.model if identity else None,
+        serial=identity.serial if identity else None,
+        firmware=identity.firmware if identity else None,
+        identity_verified=bridge.verified_identity and identity is not None,
+        warnings=list(reading.warnings) if reading else [],
+        notes=list(reading.notes) if reading else [],
+        counters=dict(reading.counters) if reading else {},
+    )
+
+
+def _read(plan: Plan, delivered: Delivered | None) -> ReadInfo:
+    reference = plan.reference_nm
+    return ReadInfo(
+        measurement_nm=plan.measurement_nm,
+        reference_nm=reference,
+        requested_reference_nm=plan.requested_reference_nm,
+        correction=f"a{plan.measurement_nm}-a{reference}" if reference else None,
+        temperature_c=delivered.reading.temperature_c if delivered else None,
+        read_at={str(nm): at for nm, at in delivered.read_at.items()} if delivered else {},
+    )
+
+
+def event_message(
+    bridge: Bridge,
+    kind: str,
+    event_id: str,
+    at: datetime,
+    *,
+    subject: str | None = None,
+    run_id: str | None = None,
+    code: str | None = None,
+    text: str | None = None,
+    details: Mapping[str, JsonValue] | None = None,
+) -> Compose:
+    """One event of the `event` stream."""
+    data = EventData(kind=kind, run_id=run_id, code=code, text=text, details=dict(details or {}))
+
+    def compose(place: Place) -> Stored:
+        envelope = EventEnvelope(
+            id=event_id,
+            source=bridge.source,
+            subject=subject or run_id,
+            time=at,
+            stream=place.stream,
+            sequence=place.sequence,
+            data=data,
+        )
+        return Stored(event_id, encode(envelope))
+
+    return compose

@@ -1,0 +1,292 @@
+"""The path of one plate: request, measurement, meaning, message. `Runner.submit` is the one door.
+
+The problem: a run crosses an instrument, mathematics and a broker, and may die between any two.
+The rule: nothing waits and nothing is repeated. A request is accepted only when the bench is ready
+and idle, because one that waited would read whatever plate lies there later; the run starts at
+once; each step ends with a commit that says so; and however a run ends, a result tells it.
+Rejected: a queue of requests, re-reading after a failure, an "accepted" before the commit.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import JsonValue, TypeAdapter
+from ulid import ULID
+
+from readerd.assay.definition import Assay, load_assay
+from readerd.assay.quantify import quantify
+from readerd.errors import ErrorCode, InstrumentError, RequestError
+from readerd.payload import Failure, RunEnded
+from readerd.plate import ReadRequest
+from readerd.run.bench import Bench
+from readerd.run.feed import Feed
+from readerd.run.plan import Rules, RunRequest, make_plan
+from readerd.run.progress import Progress
+from readerd.run.report import Bridge, Delivered, Outcome, Plan, event_message, result_message
+from readerd.run.store import Compose, NewRun, ReadingRow, RunRow, Store
+
+log = logging.getLogger(__name__)
+
+# contract.md §3: a run starts at once, within 5 s, or it has failed.
+START_WITHIN_S = 5.0
+
+_PLAN = TypeAdapter(Plan)
+_DELIVERED = TypeAdapter(Delivered)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The answer to `submit`: the run, and whether it is an earlier one with the same key."""
+
+    run_id: str
+    duplicate: bool
+
+
+class Runner:
+    """Accepts requests and carries each to its result."""
+
+    def __init__(
+        self,
+        *,
+        bridge: Bridge,
+        rules: Rules,
+        bench: Bench,
+        store: Store,
+        feed: Feed,
+        now: Callable[[], datetime],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        on_stored: Callable[[], None],
+    ) -> None:
+        self.bridge = bridge
+        self.rules = rules
+        self.bench = bench
+        self.store = store
+        self.feed = feed
+        self.now = now
+        self.spawn = spawn
+        self.on_stored = on_stored
+        self._current: str | None = None
+
+    @property
+    def current_run(self) -> str | None:
+        """The run that is under way."""
+        return self._current
+
+    # -- the door ----------------------------------------------------------------------------
+
+    def submit(self, request: RunRequest) -> Ticket:
+        """A run for this request, or RequestError; the same key gets the same run again."""
+        known = self.store.run_with_key(request.key)
+        if known is not None:
+            return Ticket(known.id, duplicate=True)
+        try:
+            assay, plan = self._plan(request)
+        except RequestError as refusal:
+            self._refuse(request, refusal)
+            raise
+        new = NewRun(
+            id=self._ulid(),
+            key=request.key,
+            plate=plan.plate,
+            request=_PLAN.dump_python(plan, mode="json"),
+            assay_sha256=assay.sha256,
+            assay_text=assay.text,
+        )
+        run_id = self.store.accept(new, self._at())
+        self._current = run_id
+        self.spawn(self._run(run_id, plan, assay, asyncio.get_running_loop().time()))
+        return Ticket(run_id, duplicate=False)
+
+    def _plan(self, request: RunRequest) -> tuple[Assay, Plan]:
+        if self._current is not None:
+            raise RequestError(ErrorCode.BUSY, f"run {self._current} is under way")
+        was_read = request.plate is not None and self.store.was_read(request.plate)
+        self.rules.check_plate(request, was_read=was_read)
+        assay = self.rules.assay_for(request)
+        identity = self.bench.require_ready()
+        formats = self.bench.driver.formats
+        if assay.layout.format not in formats:
+            raise RequestError(
+                ErrorCode.FORMAT_UNSUPPORTED,
+                f"assay {assay.id} has {assay.layout.format} wells, {identity.model} reads"
+                f" {', '.join(map(str, formats))}",
+            )
+        return assay, make_plan(request, assay, identity, was_read)
+
+    def _refuse(self, request: RunRequest, refusal: RequestError) -> None:
+        log.warning("refused code=%s plate=%s text=%s", refusal.code, request.plate, refusal.text)
+        event = self._event(
+            "refused",
+            subject=request.plate,
+            code=refusal.code,
+            text=refusal.text,
+            details={"key": request.key, "trigger": request.trigger.kind},
+        )
+        self.store.record(event, self._at())
+        self.on_stored()
+
+    # -- one plate ---------------------------------------------------------------------------
+
+    async def _run(self, run_id: str, plan: Plan, assay: Assay, accepted_s: float) -> None:
+        try:
+            late_s = asyncio.get_running_loop().time() - accepted_s
+            if late_s > START_WITHIN_S:
+                text = f"did not start within {START_WITHIN_S:g} s"
+                self._fail(run_id, Failure(code="not_started", phase=None, text=text))
+                return
+            started = self._event("started", run_id=run_id, subject=plan.plate)
+            self.store.begin(run_id, self._at(), started)
+            self.on_stored()
+            log.info("run=%s state=reading plate=%s assay=%s", run_id, plan.plate, assay.id)
+            if await self._measure(run_id, plan, assay):
+                self._conclude(run_id)
+        finally:
+            self._current = None
+
+    async def _measure(self, run_id: str, plan: Plan, assay: Assay) -> bool:
+        """Whether the plate is in the journal; if not, the failure is."""
+        request = ReadRequest(
+            wavelengths_nm=(plan.measurement_nm, *([plan.reference_nm] if plan.reference_nm else [])),
+            format=assay.layout.format,
+            shake_s=assay.read.shake_s,
+        )
+        progress = Progress(run_id, plan, assay, self.feed)
+        try:
+            measured = await self.bench.read(request, progress.on_strip)
+        except RequestError as refusal:
+            self._fail(run_id, Failure(code=refusal.code, phase="plan", text=refusal.text))
+        except InstrumentError as error:
+            self._fail(run_id, failure_of(error))
+        except asyncio.CancelledError:
+            text = "readerd was stopped while the plate was being read"
+            self._fail(run_id, Failure(code="interrupted", phase="read", text=text), "interrupt")
+            raise
+        else:
+            delivered = Delivered(reading=measured.reading, read_at=measured.read_at)
+            document = _DELIVERED.dump_python(delivered, mode="json")
+            self.store.keep(run_id, ReadingRow(document, measured.raw, measured.transcript))
+            return True
+        return False
+
+    def _conclude(self, run_id: str) -> None:
+        """From the stored reading to the stored result: what a restart repeats."""
+        run, plan, assay = self._recall(run_id)
+        row = self.store.reading(run_id)
+        if row is None:
+            raise RuntimeError(f"run {run_id} is in state read without a reading")
+        delivered = _DELIVERED.validate_python(row.reading)
+        result = quantify(
+            assay,
+            delivered.reading,
+            reference_nm=plan.reference_nm,
+            photometric_range=self.bench.driver.photometric_range,
+        )
+        outcome = Outcome(
+            finished_at=self.now(), delivered=delivered, result=result, raw=row.raw
+        )
+        message = result_message(self.bridge, run, plan, assay, outcome, self._ulid())
+        completed = self._event(
+            "completed", run_id=run_id, subject=plan.plate, details={"verdict": result.verdict}
+        )
+        self.store.finish(run_id, message, completed, self._at())
+        log.info("run=%s state=done verdict=%s curve=%s", run_id, result.verdict, result.curve)
+        self._ended(run_id)
+
+    def _fail(
+        self,
+        run_id: str,
+        failure: Failure,
+        how: Literal["fail", "interrupt"] = "fail",
+        *,
+        evidence: bool = True,
+    ) -> None:
+        run, plan, assay = self._recall(run_id)
+        raw, transcript = self.bench.evidence() if evidence else (b"", b"")
+        row = ReadingRow(None, raw, transcript) if transcript else None
+        outcome = Outcome(
+            finished_at=self.now(),
+            failure=failure,
+            identity=self.bench.identity,
+            raw=raw if transcript else None,
+        )
+        message = result_message(self.bridge, run, plan, assay, outcome, self._ulid())
+        kind = "interrupted" if how == "interrupt" else "failed"
+        event = self._event(
+            kind, run_id=run_id, subject=plan.plate, code=failure.code, text=failure.text
+        )
+        self.store.fail(
+            run_id, how, failure.model_dump(mode="json"), row, message, event, self._at()
+        )
+        log.warning("run=%s state=%s code=%s text=%s", run_id, kind, failure.code, failure.text)
+        self._ended(run_id)
+
+    def _ended(self, run_id: str) -> None:
+        self._current = None
+        run = self.store.run(run_id)
+        if run is not None:
+            self.feed.tell("run", RunEnded.model_validate({"run_id": run_id, "state": run.state}))
+        self.on_stored()
+
+    # -- after a restart ---------------------------------------------------------------------
+
+    def resume(self) -> None:
+        """Close what a former process left behind; READ is quantified again, nothing is re-read."""
+        for run in self.store.unfinished():
+            if run.state == "read":
+                self._conclude(run.id)
+            elif run.state == "reading":
+                text = "readerd ended while the plate was being read; it is not read again by itself"
+                failure = Failure(code="interrupted", phase="read", text=text)
+                self._fail(run.id, failure, "interrupt", evidence=False)
+            else:
+                failure = Failure(
+                    code="not_started", phase=None, text="readerd ended before the read began"
+                )
+                self._fail(run.id, failure, evidence=False)
+
+    def _recall(self, run_id: str) -> tuple[RunRow, Plan, Assay]:
+        """The run with its plan and the assay file as it was when the run was accepted."""
+        run = self.store.run(run_id)
+        if run is None:
+            raise RuntimeError(f"run {run_id} is not in the journal")
+        plan = _PLAN.validate_python(run.request)
+        return run, plan, load_assay(run.assay_text, f"assay {plan.assay} of run {run_id}")
+
+    def _event(
+        self,
+        kind: str,
+        *,
+        subject: str | None = None,
+        run_id: str | None = None,
+        code: str | None = None,
+        text: str | None = None,
+        details: dict[str, JsonValue] | None = None,
+    ) -> Compose:
+        return event_message(
+            self.bridge,
+            kind,
+            self._ulid(),
+            self.now(),
+            subject=subject,
+            run_id=run_id,
+            code=code,
+            text=text,
+            details=details,
+        )
+
+    def _ulid(self) -> str:
+        return str(ULID.from_datetime(self.now()))
+
+    def _at(self) -> str:
+        return self.now().isoformat()
+
+
+def failure_of(error: InstrumentError) -> Failure:
+    """The failure that a LIMS reads: a code to branch on, the step, one line."""
+    code = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()
+    return Failure(code=code, phase=error.phase or None, text=str(error))

@@ -1,0 +1,54 @@
+CREATE TABLE meta (
+  name  TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE assays (
+  sha256 TEXT PRIMARY KEY,
+  text   TEXT NOT NULL                  -- the file as it was when a plate was read with it
+) STRICT;
+
+CREATE TABLE runs (
+  id          TEXT PRIMARY KEY,
+  key         TEXT NOT NULL UNIQUE,     -- the idempotency key: one press, one run
+  state       TEXT NOT NULL,
+  plate       TEXT,                     -- barcode; NULL = read unidentified
+  request     TEXT NOT NULL,            -- JSON of the Plan
+  assay       TEXT NOT NULL REFERENCES assays (sha256),
+  attempt     INTEGER NOT NULL,         -- 1, 2 ... for the same barcode
+  accepted_at TEXT NOT NULL,
+  started_at  TEXT,
+  finished_at TEXT,
+  failure     TEXT                      -- JSON of payload.Failure
+) STRICT;
+CREATE INDEX runs_by_plate ON runs (plate);
+
+CREATE TABLE readings (
+  run_id     TEXT PRIMARY KEY REFERENCES runs (id),
+  reading    TEXT,                      -- JSON of Delivered; NULL = the run delivered no plate
+  raw        BLOB NOT NULL,             -- every byte that the instrument sent
+  transcript BLOB NOT NULL              -- both directions with their times
+) STRICT;
+
+CREATE TABLE results (
+  run_id   TEXT NOT NULL REFERENCES runs (id),
+  revision INTEGER NOT NULL,
+  event_id TEXT NOT NULL,
+  payload  BLOB NOT NULL,
+  PRIMARY KEY (run_id, revision)
+) STRICT;
+
+CREATE TABLE outbox (
+  row_id    INTEGER PRIMARY KEY,
+  stream    TEXT NOT NULL,              -- result | event
+  sequence  INTEGER NOT NULL,
+  topic     TEXT NOT NULL,              -- below the root topic
+  event_id  TEXT NOT NULL,
+  run_id    TEXT,
+  payload   BLOB NOT NULL,              -- fixed when stored, never encoded again
+  state     TEXT NOT NULL,
+  stored_at TEXT NOT NULL,
+  acked_at  TEXT,
+  UNIQUE (stream, sequence)
+) STRICT;
+CREATE INDEX outbox_by_state ON outbox (state, row_id);
