@@ -18,6 +18,11 @@ class Decoder(Protocol[T_co]):
     decoder for all parts: it keeps what came early and is asked again with an empty command.
     """
 
+    @property
+    def begun(self) -> bool:
+        """True once a byte of the reply itself has come; filling does not count."""
+        ...
+
     def feed(self, data: bytes) -> T_co | None:
         """The message once it is whole, None before; GarbledReply when it cannot become one.
 

@@ -73,7 +73,7 @@ class Link:
     ) -> T:
         """Send the command, return the decoded reply; on any other way out the link stays dirty.
 
-        `within_s` bounds everything, `gap_s` the silence between two bytes of the reply. NoReply,
+        `within_s` bounds everything, `gap_s` the silence inside a reply that has begun. NoReply,
         GarbledReply and LinkLost carry the phase and the last bytes. An empty command asks a
         decoder that answers in parts for its next part. DirtyLink when an answer is still owed.
         """
@@ -170,7 +170,7 @@ class Link:
                 return reply
         limit_s = deadline_s
         while True:
-            data = await self._receive(limit_s)
+            data = await self._receive(limit_s, decoder.begun)
             now_s = loop.time()
             self.transcript.record(now_s, "<", data)
             reply = decoder.feed(data)
@@ -178,7 +178,7 @@ class Link:
                 return reply
             if now_s >= deadline_s:
                 raise NoReply("the reply was not whole at the deadline")
-            if gap_s is not None:
+            if gap_s is not None and decoder.begun:
                 limit_s = min(deadline_s, now_s + gap_s)
 
     async def _send(self, command: bytes, deadline_s: float) -> None:
@@ -188,14 +188,12 @@ class Link:
         except TimeoutError:
             raise NoReply("the line did not take the command") from None
 
-    async def _receive(self, limit_s: float) -> bytes:
+    async def _receive(self, limit_s: float, begun: bool) -> bytes:
         try:
             async with asyncio.timeout_at(limit_s):
                 return await self._stream.receive()
         except TimeoutError:
-            raise NoReply(
-                "no answer" if not self.transcript.tail() else "answer broke off"
-            ) from None
+            raise NoReply("the answer broke off" if begun else "no answer") from None
 
     def _complain(self, error: NoReply | GarbledReply | LinkLost, phase: str) -> NoReturn:
         raise type(error)(error.text, phase=phase, tail=self.transcript.tail()) from error
