@@ -1,0 +1,124 @@
+"""When standards are no curve: the refusals and flags of the fit, each with its reason.
+
+A plate that is refused here is data, not an error: the reason travels with the result.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import fdtrc
+
+from readerd.assay.curve.settings import CurveSettings
+from readerd.assay.curve.weights import Variance
+
+# level means that step back by this share of the span are worth a flag, by the larger one the end
+_STEP_BACK = 0.05
+_GROSS_STEP_BACK = 0.5
+_STANDARD_ERRORS = 2.0
+# without replicates and without a variance model: what a level mean may be off, as share of span
+_ASSUMED_NOISE = 0.02
+# the curve must explain the responses better than their mean does, by an F test at this level
+_NO_SIGMOID_P = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelData:
+    """One standard level as it is measured; a masked level carries its reason and no responses."""
+
+    position: str
+    nominal: float
+    responses: tuple[float, ...]
+    masked: str | None = None
+
+    @property
+    def mean(self) -> float:
+        return math.fsum(self.responses) / len(self.responses)
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """How the level means go: up or down, and the largest step back against it."""
+
+    rising: bool
+    step_back: float  # share of the span
+    standard_errors: float
+
+    @property
+    def flagged(self) -> bool:
+        return self.step_back > _STEP_BACK and self.standard_errors > _STANDARD_ERRORS
+
+    @property
+    def gross(self) -> bool:
+        return self.flagged and self.step_back > _GROSS_STEP_BACK
+
+
+def refusal(levels: Sequence[LevelData], settings: CurveSettings, free: int) -> str | None:
+    """Why these levels (ascending) cannot carry a curve of so many free parameters, or None."""
+    distinct = len({level.nominal for level in levels})
+    if distinct == 0:
+        return "no standard has a value"
+    if distinct < free + 1:
+        return f"{distinct} distinct standard levels, {settings.model} needs at least {free + 1}"
+    means = [level.mean for level in levels]
+    span = max(means) - min(means)
+    if span == 0.0:
+        return "all standards have the same response"
+    least = settings.min_span
+    if settings.weighting == "variance":
+        least = max(least, 5.0 * settings.s0)
+    if span < least:
+        return f"the standards span {span:.4g}, a curve needs {least:.4g}"
+    return None
+
+
+def direction(levels: Sequence[LevelData], variance: Variance) -> Direction:
+    """The way of the level means (ascending in dose) and the worst step back, with its noise."""
+    means = [level.mean for level in levels]
+    middle = (len(means) - 1) / 2
+    rising = math.fsum((rank - middle) * mean for rank, mean in enumerate(means)) >= 0
+    way = 1.0 if rising else -1.0
+    span = max(means) - min(means)
+    v = variance.of(np.array(means)).tolist()
+    noise = _noise(levels, v, variance, span)
+    worst, errors, highest = 0.0, 0.0, 0
+    for rank, mean in enumerate(means):
+        if way * mean > way * means[highest]:
+            highest = rank
+        back = way * (means[highest] - mean)
+        if back > worst:
+            worst = back
+            errors = back / math.hypot(noise[highest], noise[rank])
+    return Direction(rising, worst / span if span > 0 else 0.0, errors)
+
+
+def _noise(
+    levels: Sequence[LevelData], v: Sequence[float], variance: Variance, span: float
+) -> list[float]:
+    """Standard error of each level mean: pooled over replicates, in units of the variance model."""
+    within = math.fsum(
+        math.fsum((y - level.mean) ** 2 for y in level.responses) / unit
+        for level, unit in zip(levels, v, strict=True)
+    )
+    df = sum(len(level.responses) - 1 for level in levels)
+    least = 1e-3 * span
+    if df == 0 and variance.kind != "variance":
+        return [max(_ASSUMED_NOISE * span, 1e-300)] * len(levels)
+    sigma2 = within / df if df else 1.0
+    return [
+        max(math.sqrt(sigma2 * unit / len(level.responses)), least, 1e-300)
+        for level, unit in zip(levels, v, strict=True)
+    ]
+
+
+def explains_nothing(wssr: float, about_mean: float, n: int, parameters: int) -> str | None:
+    """Refuse a curve that explains the responses no better than their weighted mean does."""
+    df1, df2 = parameters - 1, n - parameters
+    if df1 <= 0 or df2 <= 0 or wssr <= 0.0:
+        return None
+    f = max(about_mean - wssr, 0.0) / df1 / (wssr / df2)
+    p = float(fdtrc(df1, df2, f))
+    if p <= _NO_SIGMOID_P:
+        return None
+    return f"no sigmoid: the curve explains the responses no better than their mean (p = {p:.2g})"
