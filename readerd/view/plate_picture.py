@@ -36,6 +36,7 @@ class PlatePicture:
     format: PlateFormat
     cells: tuple[Cell, ...]
     full_scale: float
+    decimals: int  # that make the wells of this layer differ
 
     def share(self, value: float) -> float:
         return value / self.full_scale
@@ -56,7 +57,9 @@ def plate_picture(wells: Wells | None, layer: Layer = "corrected") -> PlatePictu
     }[layer]
     cells = tuple(_cell(wells, index, values[index]) for index in range(len(wells.id)))
     present = [cell.value for cell in cells if cell.value is not None]
-    return PlatePicture(FORMATS[len(wells.id)], cells, max([_SMALLEST_SCALE_OD[layer], *present]))
+    full_scale = max([_SMALLEST_SCALE_OD[layer], *present])
+    decimals = 3 if layer == "reference" else 2
+    return PlatePicture(FORMATS[len(wells.id)], cells, full_scale, decimals)
 
 
 def _cell(wells: Wells, index: int, value: float | None) -> Cell:

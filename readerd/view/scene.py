@@ -10,7 +10,7 @@ from readerd.view.fitted import CurvePoint, trace
 
 # Room left and right of the outermost standards, as a factor of concentration.
 _MARGIN = 1.5
-_CURVE_STEPS = 96
+_CURVE_STEPS = 48
 
 
 @dataclass(frozen=True, slots=True)

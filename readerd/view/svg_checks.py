@@ -1,0 +1,142 @@
+"""Two small plots that show a bad curve at a glance: recoveries and residuals of the standards."""
+
+from collections.abc import Iterable
+
+from readerd.assay.result import Fit, Wells
+from readerd.view.axis import LinearAxis, linear_axis
+from readerd.view.fitted import standardised
+from readerd.view.markup import Markup, number, svg, tag
+from readerd.view.palette import BAD, CURVE, GOOD, INK, QUIET
+from readerd.view.rounding import percent
+from readerd.view.scene import CurveScene, curve_scene
+from readerd.view.svg_frame import Frame
+from readerd.view.words import counted
+
+WIDTH, HEIGHT = 280, 200
+# Profile m10: ±20 %, at the ends of the range ±25 %.
+RECOVERY_LIMITS_PCT = (20.0, 25.0)
+# Standardised residuals beyond 2 are one in twenty.
+_USUAL = 2.0
+
+
+def recovery_svg(
+    fit: Fit | None,
+    wells: Wells | None = None,
+    *,
+    limits_pct: tuple[float, float] = RECOVERY_LIMITS_PCT,
+) -> str:
+    """Back-calculated / nominal of each level in %, between the limits (inner, at the ends)."""
+    title = "Recovery of the standards"
+    scene = curve_scene(fit, wells)
+    levels = [
+        level
+        for level in (fit.levels if fit is not None else ())
+        if level.recovery_pct is not None and level.nominal > 0
+    ]
+    if scene is None or not levels:
+        return _nothing(title, "No standard was read back.")
+    recoveries = [level.recovery_pct for level in levels if level.recovery_pct is not None]
+    wide = max(limits_pct) + 5
+    axis = linear_axis(min(100 - wide, *recoveries), max(100 + wide, *recoveries), 4)
+    frame = _frame(scene, axis)
+    marks = [
+        _mark(frame.x(level.nominal), frame.y(level.recovery_pct), level.passed)
+        for level in levels
+        if level.recovery_pct is not None
+    ]
+    ends = (min(level.nominal for level in levels), max(level.nominal for level in levels))
+    failed = sum(level.passed is False for level in levels)
+    words = (
+        f"{counted(len(levels), 'level')} read back at {percent(min(recoveries))} to "
+        f"{percent(max(recoveries))} %; {failed} outside the limits."
+    )
+    return svg(
+        WIDTH,
+        HEIGHT,
+        title,
+        words,
+        _heading(title),
+        frame.grid(),
+        _steps(frame, ends, limits_pct),
+        _level_line(frame, 100.0),
+        frame.axes(scene.unit or "concentration", "recovery %"),
+        *marks,
+    )
+
+
+def residual_svg(fit: Fit | None, wells: Wells | None = None) -> str:
+    """(observed - fitted) / standard deviation of the noise, of each standard well."""
+    title = "Residuals of the standards"
+    scene = curve_scene(fit, wells)
+    if scene is None or fit is None:
+        return _nothing(title, "No curve was fitted.")
+    kept = [mark for mark in scene.replicates if not mark.masked]
+    found = standardised(fit, [(mark.x, mark.y) for mark in kept])
+    points = [(mark, z) for mark, z in zip(kept, found, strict=True) if z is not None]
+    if not points:
+        return _nothing(title, "No curve was fitted.")
+    far = max(3.0, *(abs(z) for _, z in points))
+    frame = _frame(scene, linear_axis(-far, far, 6))
+    outside = sum(abs(z) > _USUAL for _, z in points)
+    words = f"{counted(len(points), 'well')}, {outside} further than 2 standard deviations off."
+    return svg(
+        WIDTH,
+        HEIGHT,
+        title,
+        words,
+        _heading(title),
+        frame.grid(),
+        _dashes(frame, (-_USUAL, _USUAL)),
+        _level_line(frame, 0.0),
+        frame.axes(scene.unit or "concentration", "residual / SD"),
+        *(
+            _mark(frame.x(mark.x), frame.y(z), True if abs(z) <= _USUAL else None, INK)
+            for mark, z in points
+        ),
+    )
+
+
+def _frame(scene: CurveScene, axis: LinearAxis) -> Frame:
+    return Frame(52, 26, WIDTH - 52 - 10, HEIGHT - 26 - 40, scene.x, axis)
+
+
+def _heading(title: str) -> Markup:
+    return tag("text", title, x=8, y=14, fill=INK, font_weight=600, font_size=12)
+
+
+def _nothing(title: str, words: str) -> str:
+    text = tag("text", words, x=WIDTH / 2, y=HEIGHT / 2, text_anchor="middle", fill=QUIET)
+    return svg(WIDTH, HEIGHT, title, words, _heading(title), text)
+
+
+def _level_line(frame: Frame, y: float) -> Markup:
+    data = f"M{number(frame.left)} {number(frame.y(y))}h{number(frame.width)}"
+    return tag("path", d=data, stroke=CURVE, stroke_width="1.5")
+
+
+def _dashes(frame: Frame, ys: Iterable[float]) -> Markup:
+    data = "".join(f"M{number(frame.left)} {number(frame.y(y))}h{number(frame.width)}" for y in ys)
+    return tag("path", d=data, stroke=QUIET, stroke_dasharray="3 3")
+
+
+def _steps(frame: Frame, ends: tuple[float, float], limits_pct: tuple[float, float]) -> Markup:
+    """Limits as dashed lines that step outwards around the first and the last level."""
+    inner, outer = limits_pct
+    low, high = frame.x(ends[0]) + 8, frame.x(ends[1]) - 8
+    left = frame.left + frame.x_axis.log_from * frame.width
+    data = ""
+    for side in (-1, 1):
+        near, far = frame.y(100 + side * inner), frame.y(100 + side * outer)
+        data += f"M{number(left)} {number(far)}H{number(low)}V{number(near)}"
+        data += f"H{number(high)}V{number(far)}H{number(frame.right)}"
+    return tag("path", d=data, stroke=QUIET, stroke_dasharray="3 3", fill="none")
+
+
+def _mark(x: float, y: float, passed: bool | None, colour: str = GOOD) -> Markup:
+    """A dot that passed, a cross that failed, a ring without a verdict: no colour needed."""
+    if passed is False:
+        data = f"M{number(x - 4)} {number(y - 4)}l8 8m-8 0l8-8"
+        return tag("path", d=data, stroke=BAD, stroke_width=2)
+    if passed is None:
+        return tag("circle", cx=x, cy=y, r="3.5", fill="#fff", stroke=BAD, stroke_width="1.5")
+    return tag("circle", cx=x, cy=y, r="3.5", fill=colour)

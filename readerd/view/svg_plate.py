@@ -1,0 +1,154 @@
+"""The plate as SVG: wells in the colour and number of their density, or their reason."""
+
+from readerd.assay.result import Wells
+from readerd.view.markup import Markup, number, svg, tag
+from readerd.view.palette import BAD, INK, QUIET, RULE, UNKNOWN, heat
+from readerd.view.plate_picture import Cell, Layer, PlatePicture, plate_picture
+from readerd.view.rounding import od
+from readerd.view.words import counted
+
+_LEFT, _TOP, _BELOW = 22, 40, 40
+_PITCH = {96: 30.0, 384: 16.0}
+_BAR_STEPS = 16
+
+
+def plate_svg(wells: Wells | None, layer: Layer = "corrected", *, title: str = "") -> str:
+    """One layer of a plate; `title` names it (`450 nm`), else the layer's own name does."""
+    heading = title or layer
+    picture = plate_picture(wells, layer)
+    if picture is None:
+        text = tag("text", "no plate was delivered", x=200, y=120, text_anchor="middle", fill=INK)
+        return svg(400, 240, heading, "No plate was delivered.", text)
+    pitch = _PITCH[picture.format.size]
+    width = _LEFT + picture.format.columns * pitch + 10
+    height = _TOP + picture.format.rows * pitch + _BELOW
+    return svg(
+        width,
+        height,
+        heading,
+        _in_words(picture),
+        tag("text", heading, x=_LEFT, y=14, fill=INK, font_weight=600, font_size=12),
+        _outline(picture, pitch),
+        _names(picture, pitch),
+        _wells(picture, pitch),
+        _scale(picture, height - 22),
+        _marks(picture, height - 7),
+    )
+
+
+def _in_words(picture: PlatePicture) -> str:
+    values = [cell.value for cell in picture.cells if cell.value is not None]
+    lost = [cell for cell in picture.cells if cell.missing and cell.role != "empty"]
+    words = counted(len(values), "well") + " with a number"
+    if values:
+        words += f", {od(min(values))} to {od(max(values))} OD"
+    if lost:
+        words += "; without a number: "
+        words += ", ".join(f"{c.well} {c.missing.meaning}" for c in lost if c.missing)
+    return words + "."
+
+
+def _outline(picture: PlatePicture, pitch: float) -> Markup:
+    """The plate with its cut corners at A1 and the row below: which way round it lies."""
+    wide, high = picture.format.columns * pitch + 4, picture.format.rows * pitch + 4
+    data = f"M{_LEFT + 6} {_TOP - 2}h{number(wide - 8)}v{number(high)}h{number(8 - wide)}"
+    data += f"l-8-8v{number(16 - high)}z"
+    return tag("path", d=data, stroke=RULE, fill="none")
+
+
+def _names(picture: PlatePicture, pitch: float) -> Markup:
+    columns = [
+        tag("text", str(column + 1), x=_LEFT + (column + 0.5) * pitch, y=_TOP - 7)
+        for column in range(picture.format.columns)
+    ]
+    rows = [
+        tag("text", chr(ord("A") + row), x=10, y=_TOP + (row + 0.5) * pitch + 3.5)
+        for row in range(picture.format.rows)
+    ]
+    size = 10 if pitch > 20 else 8
+    return tag("g", *columns, *rows, text_anchor="middle", fill=QUIET, font_size=size)
+
+
+def _wells(picture: PlatePicture, pitch: float) -> Markup:
+    drawn = []
+    for index, cell in enumerate(picture.cells):
+        row, column = divmod(index, picture.format.columns)
+        x, y = _LEFT + (column + 0.5) * pitch, _TOP + (row + 0.5) * pitch
+        drawn.append(_well(picture, cell, (x, y), pitch))
+    return tag("g", *drawn, text_anchor="middle", font_size=number(pitch * 0.3))
+
+
+def _well(picture: PlatePicture, cell: Cell, at: tuple[float, float], pitch: float) -> Markup:
+    x, y = at
+    fill, ink, stroke, dash = "#fff", QUIET, RULE, None
+    if cell.value is not None:
+        fill, ink = heat(picture.share(cell.value))
+        stroke = UNKNOWN if cell.odd else "#8a94a3"
+        text = od(cell.value, picture.decimals if pitch > 20 else 1)
+    else:
+        mark = cell.missing
+        grave = cell.role != "empty"
+        text = "" if mark is None else (mark.short if pitch > 20 else mark.letter)
+        if grave:
+            ink, stroke, dash = BAD, BAD, "3 2"
+    circle = tag(
+        "circle",
+        cx=x,
+        cy=y,
+        r=pitch * 0.46,
+        fill=fill,
+        stroke=stroke,
+        stroke_width=2 if cell.odd else 0.7,
+        stroke_dasharray=dash,
+    )
+    label = tag("text", text, x=x, y=y + pitch * 0.11, fill=ink)
+    reach = pitch * 0.32
+    strike = f"M{number(x - reach)} {number(y + reach)}l{number(2 * reach)}-{number(2 * reach)}"
+    lines = [tag("path", d=strike, stroke=BAD, stroke_width="1.5")] if cell.masked else []
+    return tag("g", tag("title", _told(cell)), circle, label, *lines)
+
+
+def _told(cell: Cell) -> str:
+    value = od(cell.value) if cell.value is not None else ""
+    reason = cell.missing.meaning if cell.missing else ""
+    masked = "masked" if cell.masked else ""
+    return " ".join(part for part in (cell.well, cell.position, value, reason, masked) if part)
+
+
+def _scale(picture: PlatePicture, y: float) -> Markup:
+    step = 8
+    bars = [
+        tag(
+            "rect",
+            x=_LEFT + 12 + index * step,
+            y=y - 8,
+            width=step,
+            height=9,
+            fill=heat(index / (_BAR_STEPS - 1))[0],
+        )
+        for index in range(_BAR_STEPS)
+    ]
+    end = _LEFT + 12 + _BAR_STEPS * step
+    frame = tag(
+        "path", d=f"M{_LEFT + 12} {number(y - 8)}H{end}v9H{_LEFT + 12}z", stroke=RULE, fill="none"
+    )
+    texts = [
+        tag("text", "0", x=_LEFT, y=y),
+        tag("text", f"{od(picture.full_scale, 2)} OD", x=end + 6, y=y),
+    ]
+    return tag("g", *bars, frame, *texts, fill=QUIET, font_size=10)
+
+
+def _marks(picture: PlatePicture, y: float) -> Markup:
+    small = picture.format.size > 96
+    notes = [
+        f"{mark.letter if small else mark.short} {mark.meaning}"
+        for mark in picture.legend()
+        if mark.short != "·"
+    ]
+    if any(cell.odd for cell in picture.cells):
+        notes.append("thick ring: flagged")
+    if any(cell.masked and cell.value is not None for cell in picture.cells):
+        notes.append("struck: masked")
+    text = " · ".join(notes)
+    return tag("text", text, x=_LEFT, y=y, fill=INK, font_size=9) if text else Markup("")
