@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import serial
 
@@ -33,9 +34,12 @@ class SerialStream:
         self._loop = asyncio.get_running_loop()
         self._inbox = Inbox()
         self._port: serial.Serial | None = None
+        self._writing: asyncio.Future[None] | None = None
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._finished = asyncio.Event()
         self._closing = threading.Event()
+        self._wakeable = threading.Lock()
+        self._writable = threading.Lock()
         self._thread = threading.Thread(target=self._pump, name=f"pump {path}", daemon=True)
 
     @classmethod
@@ -47,6 +51,7 @@ class SerialStream:
             await asyncio.shield(stream._opened)
         except asyncio.CancelledError:
             stream._closing.set()
+            stream._opened.add_done_callback(_retrieve)
             stream._opened.add_done_callback(lambda _: stream._wake())
             raise
         return stream
@@ -59,14 +64,24 @@ class SerialStream:
 
     async def send(self, data: bytes) -> None:
         self._inbox.require_open()
-        if self._port is None:
-            raise LinkLost(f"{self._path}: not open")
+        if self._writing is not None:  # by somebody who was cancelled; its bytes go first
+            await asyncio.wait({self._writing})
+        self._writing = self._loop.run_in_executor(None, self._write, data)
+        self._writing.add_done_callback(_retrieve)
         try:
-            await asyncio.to_thread(self._port.write, data)
+            await asyncio.shield(self._writing)
         except serial.SerialTimeoutException:
             raise LinkLost(f"{self._path}: the line takes no bytes (handshake?)") from None
         except _GONE as error:
             raise LinkLost(_reason(self._path, error)) from error
+
+    def _write(self, data: bytes) -> None:
+        """In a thread: a handshake may hold it up. The port cannot be closed under it."""
+        with self._writable:
+            port = self._port
+            if port is None:
+                raise LinkLost(f"{self._path}: closed")
+            port.write(data)
 
     async def lost(self) -> str:
         return await self._inbox.lost()
@@ -82,10 +97,11 @@ class SerialStream:
             return  # the adapter hangs in its close; the daemon thread holds nothing we need
 
     def _wake(self) -> None:
-        port = self._port
-        if port is not None and not self._finished.is_set():
-            port.cancel_read()
-            port.cancel_write()
+        """Never after `close` began: its pipes may by then be somebody else's file numbers."""
+        with self._wakeable:
+            if self._port is not None:
+                self._port.cancel_read()
+                self._port.cancel_write()
 
     def _tell(self, callback: Callable[..., object], *args: object) -> None:
         """Run in the loop; a loop that has ended needs no news."""
@@ -110,10 +126,10 @@ class SerialStream:
         except _GONE as error:
             reason = _reason(self._path, error)
         self._tell(self._inbox.end, reason)
-        try:
+        with self._wakeable:
+            self._port = None
+        with self._writable, contextlib.suppress(*_GONE):
             port.close()
-        except _GONE as error:
-            reason = _reason(self._path, error)
         self._tell(self._finished.set)
 
 
@@ -141,6 +157,12 @@ def _succeed(opened: "asyncio.Future[None]") -> None:
 def _fail(opened: "asyncio.Future[None]", error: LinkLost) -> None:
     if not opened.done():
         opened.set_exception(error)
+
+
+def _retrieve(future: "asyncio.Future[Any]") -> None:
+    """Nobody may be left to hear of the error."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _reason(path: str, error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Ports: the text that names one, and the streams behind it. Only this file opens the world.
+"""Ports: the text that names one, and the streams behind it.
 
 | port text | stream |
 |---|---|
