@@ -40,7 +40,7 @@ def join(parts: Iterable[Content], separator: str = "") -> Markup:
     return Markup(separator.join(_written(part) for part in parts))
 
 
-def tag(name: str, *content: Content, **attributes: Attribute) -> Markup:
+def tag(name: str, /, *content: Content, **attributes: Attribute) -> Markup:
     """One element; `stroke_width` is written `stroke-width`, `class_` `class`; None is left out.
 
     Without content it closes itself, as XML wants (HTML's void elements accept that).
@@ -72,7 +72,7 @@ def svg(width: float, height: float, title: str, description: str, *content: Con
         viewBox=f"0 0 {number(width)} {number(height)}",
         role="img",
         # title and desc name the picture by themselves; ids would clash where several share a page
-        font_family="system-ui,Arial,sans-serif",
+        font_family="Arial,Helvetica,sans-serif",
         font_size=11,
         width=width,
         height=height,

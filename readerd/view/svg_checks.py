@@ -12,7 +12,7 @@ from readerd.view.scene import CurveScene, curve_scene
 from readerd.view.svg_frame import Frame
 from readerd.view.words import counted
 
-WIDTH, HEIGHT = 280, 200
+WIDTH, HEIGHT = 250, 186
 # Profile m10: ±20 %, at the ends of the range ±25 %.
 RECOVERY_LIMITS_PCT = (20.0, 25.0)
 # Standardised residuals beyond 2 are one in twenty.

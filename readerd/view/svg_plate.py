@@ -7,7 +7,7 @@ from readerd.view.plate_picture import Cell, Layer, PlatePicture, plate_picture
 from readerd.view.rounding import od
 from readerd.view.words import counted
 
-_LEFT, _TOP, _BELOW = 22, 40, 40
+_LEFT, _TOP, _BELOW = 22, 40, 36
 _PITCH = {96: 30.0, 384: 16.0}
 _BAR_STEPS = 16
 
@@ -31,8 +31,8 @@ def plate_svg(wells: Wells | None, layer: Layer = "corrected", *, title: str = "
         _outline(picture, pitch),
         _names(picture, pitch),
         _wells(picture, pitch),
-        _scale(picture, height - 22),
-        _marks(picture, height - 7),
+        _scale(picture, height - 18),
+        _marks(picture, height - 4),
     )
 
 
