@@ -22,10 +22,11 @@ def find(name: str) -> Driver:
     origins = {entry.value for entry in matches}
     if len(origins) > 1:
         raise _mistake(f"{name!r} is claimed by several packages: {', '.join(sorted(origins))}")
-    return _load(matches[0])
+    return load(matches[0])
 
 
-def _load(entry: EntryPoint) -> Driver:
+def load(entry: EntryPoint) -> Driver:
+    """The Driver value that an entry point names; ConfigError when it is none."""
     try:
         driver = entry.load()
     except (ImportError, AttributeError) as error:

@@ -12,6 +12,7 @@ import tty
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 from readerd.driver.stream import LineSettings
 from readerd.driver.virtual import Twin
@@ -20,6 +21,8 @@ from readerd.errors import InputError, Mistake
 
 # What a client may leave unread before the line drops bytes, as a serial port does.
 MOST_WAITING_BYTES = 1 << 20
+# How long a connection that is being closed may stand in the way of its successor.
+TAKEOVER_S = 0.5
 
 
 @asynccontextmanager
@@ -152,34 +155,51 @@ def _point(link: Path, terminal: str) -> None:
 
 
 class _TcpHub:
-    """The one instrument behind the port, and the one client who talks to it."""
+    """The one instrument behind the port, and the one client who talks to it.
+
+    A device server in raw mode has one client. A second one is kept waiting for a moment, because
+    it may be the first one again whose old connection is not quite closed; then it is turned away.
+    """
 
     def __init__(self, twin: Twin, line: LineSettings, time_scale: float) -> None:
+        self._loop = asyncio.get_running_loop()
         self._client: asyncio.Transport | None = None
+        self._next: asyncio.Transport | None = None
         self._wire = Wire(
             twin, line, time_scale=time_scale, deliver=self._deliver, hang_up=self.drop
         )
 
-    def admit(self, client: asyncio.Transport) -> bool:
-        """A device server in raw mode has one client; a second one is turned away."""
-        if self._client is not None:
-            return False
-        self._client = client
-        return True
+    def arrive(self, client: asyncio.Transport) -> None:
+        if self._client is None:
+            self._client = client
+        elif self._next is None:
+            self._next = client
+            client.pause_reading()
+            self._loop.call_later(TAKEOVER_S, self._turn_away, client)
+        else:
+            client.abort()
+
+    def leave(self, client: asyncio.Transport) -> None:
+        if self._next is client:
+            self._next = None
+        elif self._client is client:
+            self._client, self._next = self._next, None
+            if self._client is not None:
+                self._client.resume_reading()
 
     def receive(self, data: bytes) -> None:
         self._wire.receive(data)
 
-    def leave(self, client: asyncio.Transport) -> None:
-        if self._client is client:
-            self._client = None
-
     def drop(self) -> None:
         """The line is gone: hang up on the client."""
         self._wire.stop()
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        for client in (self._client, self._next):
+            if client is not None:
+                client.close()
+
+    def _turn_away(self, client: asyncio.Transport) -> None:
+        if self._next is client:
+            client.abort()
 
     def _deliver(self, data: bytes) -> None:
         client = self._client
@@ -193,16 +213,11 @@ class _TcpClient(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a TCP server makes stream transports")
-        if self._hub.admit(transport):
-            self._transport = transport
-        else:
-            transport.abort()
+        self._transport = cast(asyncio.Transport, transport)
+        self._hub.arrive(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._hub.receive(data)
+        self._hub.receive(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is not None:
