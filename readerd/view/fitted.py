@@ -101,10 +101,11 @@ def _full(covariance: Covariance) -> Array:
 
 
 def _straight_lines(fit: Fit, xs: Sequence[float]) -> tuple[CurvePoint, ...]:
+    """Between the levels that count, zero left out: a line from there has no place on the axis."""
     knots = sorted(
         (level.nominal, level.mean)
         for level in fit.levels
-        if level.mean is not None and level.masked is None
+        if level.mean is not None and level.masked is None and level.nominal > 0
     )
     if len(knots) < 2:
         return ()
@@ -114,7 +115,10 @@ def _straight_lines(fit: Fit, xs: Sequence[float]) -> tuple[CurvePoint, ...]:
 
 
 def standardised(fit: Fit, points: Sequence[tuple[float, float]]) -> tuple[float | None, ...]:
-    """(observed - fitted) / (sigma·sqrt(v)) of each (x, y); None where there is no such number."""
+    """(observed - fitted) / (sigma·sqrt(v)) of each (x, y); None where there is no such number.
+
+    In a log-log fit both are logarithms, and v is that of the logarithm.
+    """
     largest = max((abs(level.mean) for level in fit.levels if level.mean is not None), default=0.0)
     fitted = {point.x: point.y for point in trace(fit, sorted({x for x, _ in points}))}
     if not fit.sigma or largest == 0 or not fitted:
@@ -122,13 +126,18 @@ def standardised(fit: Fit, points: Sequence[tuple[float, float]]) -> tuple[float
     settings, used = CurveSettings(weighting=fit.weighting.kind), fit.weighting
     if used.s0 is not None and used.cv is not None:
         settings = replace(settings, s0=used.s0, cv=used.cv)
-    variance = variance_of(settings, largest)
     known = [(fitted.get(x), y) for x, y in points]
-    v = variance.of(np.array([0.0 if f is None else f for f, _ in known]))
-    return tuple(
-        None if f is None or not 0 < spread < math.inf else (y - f) / (fit.sigma * spread**0.5)
-        for (f, y), spread in zip(known, v.tolist(), strict=True)
-    )
+    curve = np.array([0.0 if f is None else f for f, _ in known])
+    v = variance_of(settings, largest).of(curve)
+    scores: list[float | None] = []
+    for (f, y), spread in zip(known, v.tolist(), strict=True):
+        off = None if f is None else y - f
+        if f is not None and fit.model == "log-log":
+            off = math.log(y / f) if y > 0 and f > 0 else None
+            spread = spread if fit.weighting.kind == "none" else spread / (f * f)
+        usable = off is not None and 0 < spread < math.inf
+        scores.append(off / (fit.sigma * math.sqrt(spread)) if usable and off is not None else None)
+    return tuple(scores)
 
 
 def t_975(df: int) -> float:

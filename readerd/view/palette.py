@@ -8,9 +8,9 @@ processing", 2020), where equal steps look equal.
 # Lightness of the stops in OKLab falls by about 0.17 from each to the next.
 _STOPS = ("#fbf8dc", "#b9e0b5", "#56b3b4", "#2a72a8", "#1d2c66")
 STEPS = 48
-# Below this OKLab lightness (relative luminance 0.18) white writing has more contrast than black:
+# Black and white writing have the same contrast (4.6) on this relative luminance:
 # WCAG 2.2, contrast ratio (L1 + 0.05) / (L2 + 0.05).
-_WHITE_INK_BELOW = 0.565
+_WHITE_INK_BELOW = 0.179
 
 # Blue, vermilion, green: Okabe and Ito's colour-universal set, one hue per meaning.
 CURVE = "#0072b2"
@@ -27,6 +27,12 @@ Colour = tuple[float, float, float]
 def heat(share: float) -> tuple[str, str]:
     """(fill, ink) as #rrggbb for a share of the scale; shares outside 0-1 take the end colours."""
     return _RAMP[round(min(1.0, max(0.0, share)) * (STEPS - 1))]
+
+
+def luminance(code: str) -> float:
+    """Relative luminance of #rrggbb, 0 black to 1 white (WCAG 2.2)."""
+    r, g, b = (_linear(int(code[i : i + 2], 16) / 255) for i in (1, 3, 5))
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
 
 
 def _linear(channel: float) -> float:
@@ -70,11 +76,9 @@ def _ramp() -> tuple[tuple[str, str], ...]:
         at = step / (STEPS - 1) * (len(stops) - 1)
         left = min(int(at), len(stops) - 2)
         part = at - left
-        light, a, b = (
-            p + (q - p) * part for p, q in zip(stops[left], stops[left + 1], strict=True)
-        )
-        ink = "#ffffff" if light < _WHITE_INK_BELOW else "#10151c"
-        colours.append((_to_code((light, a, b)), ink))
+        mixed = [p + (q - p) * part for p, q in zip(stops[left], stops[left + 1], strict=True)]
+        fill = _to_code((mixed[0], mixed[1], mixed[2]))
+        colours.append((fill, "#ffffff" if luminance(fill) < _WHITE_INK_BELOW else "#000000"))
     return tuple(colours)
 
 

@@ -49,9 +49,16 @@ class CurveScene:
 
 
 def curve_scene(
-    fit: Fit | None, wells: Wells | None, samples: Sequence[Sample] = ()
+    fit: Fit | None,
+    wells: Wells | None,
+    samples: Sequence[Sample] = (),
+    *,
+    points: Sequence[tuple[float, float]] = (),
 ) -> CurveScene | None:
-    """The scene, or None when there is not one positive standard to draw."""
+    """The scene, or None when there is not one positive standard to draw.
+
+    Without wells the standards are `points` (concentration, response), else the level means.
+    """
     if fit is None:
         return None
     positive = [level.nominal for level in fit.levels if level.nominal > 0]
@@ -62,7 +69,7 @@ def curve_scene(
     steps = range(_CURVE_STEPS + 1)
     curve = trace(fit, [x.low * (x.high / x.low) ** (step / _CURVE_STEPS) for step in steps])
     zero = trace(fit, [0.0]) if has_zero else ()
-    replicates = _replicates(fit, wells)
+    replicates = _replicates(fit, wells, points)
     unknowns = _unknowns(fit, samples)
     ys = [point.y for point in curve] + [mark.y for mark in replicates]
     ys += [point.y for point in zero]
@@ -81,7 +88,11 @@ def curve_scene(
     )
 
 
-def _replicates(fit: Fit, wells: Wells | None) -> tuple[Replicate, ...]:
+def _replicates(
+    fit: Fit, wells: Wells | None, points: Sequence[tuple[float, float]]
+) -> tuple[Replicate, ...]:
+    if wells is None and points:
+        return tuple(Replicate("", x, y, False) for x, y in points)
     if wells is None:
         return _level_means(fit)
     nominal = {level.position: level.nominal for level in fit.levels}

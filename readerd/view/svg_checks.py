@@ -1,6 +1,6 @@
 """Two small plots that show a bad curve at a glance: recoveries and residuals of the standards."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from readerd.assay.result import Fit, Wells
 from readerd.view.axis import LinearAxis, linear_axis
@@ -28,27 +28,20 @@ def recovery_svg(
     """Back-calculated / nominal of each level in %, between the limits (inner, at the ends)."""
     title = "Recovery of the standards"
     scene = curve_scene(fit, wells)
-    levels = [
-        level
+    found = [
+        (level.nominal, level.recovery_pct, level.passed)
         for level in (fit.levels if fit is not None else ())
         if level.recovery_pct is not None and level.nominal > 0
     ]
-    if scene is None or not levels:
+    if scene is None or not found:
         return _nothing(title, "No standard was read back.")
-    recoveries = [level.recovery_pct for level in levels if level.recovery_pct is not None]
+    doses, recoveries, verdicts = zip(*found, strict=True)
     wide = max(limits_pct) + 5
     axis = linear_axis(min(100 - wide, *recoveries), max(100 + wide, *recoveries), 4)
     frame = _frame(scene, axis)
-    marks = [
-        _mark(frame.x(level.nominal), frame.y(level.recovery_pct), level.passed)
-        for level in levels
-        if level.recovery_pct is not None
-    ]
-    ends = (min(level.nominal for level in levels), max(level.nominal for level in levels))
-    failed = sum(level.passed is False for level in levels)
     words = (
-        f"{counted(len(levels), 'level')} read back at {percent(min(recoveries))} to "
-        f"{percent(max(recoveries))} %; {failed} outside the limits."
+        f"{counted(len(found), 'level')} read back at {percent(min(recoveries))} to "
+        f"{percent(max(recoveries))} %; {verdicts.count(False)} outside the limits."
     )
     return svg(
         WIDTH,
@@ -57,28 +50,35 @@ def recovery_svg(
         words,
         _heading(title),
         frame.grid(),
-        _steps(frame, ends, limits_pct),
+        _steps(frame, (min(doses), max(doses)), limits_pct),
         _level_line(frame, 100.0),
         frame.axes(scene.unit or "concentration", "recovery %"),
-        *marks,
+        *(_mark(frame.x(x), frame.y(y), passed) for x, y, passed in found),
     )
 
 
-def residual_svg(fit: Fit | None, wells: Wells | None = None) -> str:
-    """(observed - fitted) / standard deviation of the noise, of each standard well."""
+def residual_svg(
+    fit: Fit | None,
+    wells: Wells | None = None,
+    *,
+    points: Sequence[tuple[float, float]] = (),
+) -> str:
+    """(observed - fitted) / standard deviation of the noise, of each point that was fitted."""
     title = "Residuals of the standards"
-    scene = curve_scene(fit, wells)
+    scene = curve_scene(fit, wells, points=points)
     if scene is None or fit is None:
         return _nothing(title, "No curve was fitted.")
+    if fit.fit_to == "level_means":
+        scene = curve_scene(fit, None) or scene
     kept = [mark for mark in scene.replicates if not mark.masked]
     found = standardised(fit, [(mark.x, mark.y) for mark in kept])
-    points = [(mark, z) for mark, z in zip(kept, found, strict=True) if z is not None]
-    if not points:
+    scored = [(mark, z) for mark, z in zip(kept, found, strict=True) if z is not None]
+    if not scored:
         return _nothing(title, "No curve was fitted.")
-    far = max(3.0, *(abs(z) for _, z in points))
+    far = max(3.0, *(abs(z) for _, z in scored))
     frame = _frame(scene, linear_axis(-far, far, 6))
-    outside = sum(abs(z) > _USUAL for _, z in points)
-    words = f"{counted(len(points), 'well')}, {outside} further than 2 standard deviations off."
+    outside = sum(abs(z) > _USUAL for _, z in scored)
+    words = f"{counted(len(scored), 'point')}, {outside} further than 2 standard deviations off."
     return svg(
         WIDTH,
         HEIGHT,
@@ -91,7 +91,7 @@ def residual_svg(fit: Fit | None, wells: Wells | None = None) -> str:
         frame.axes(scene.unit or "concentration", "residual / SD"),
         *(
             _mark(frame.x(mark.x), frame.y(z), True if abs(z) <= _USUAL else None, INK)
-            for mark, z in points
+            for mark, z in scored
         ),
     )
 

@@ -26,12 +26,14 @@ def curve_svg(
     analyte: str = "",
     response: str = "OD",
     named: bool = False,
+    points: Sequence[tuple[float, float]] = (),
 ) -> str:
     """The picture as text; without anything to draw it says why in its place.
 
-    `named` gives each sample a name to point at (on a page), for about 60 bytes each.
+    `named` gives each sample a name to point at (on a page), for about 60 bytes each;
+    `points` are the standards (concentration, response) when there is no plate.
     """
-    scene = curve_scene(fit, wells, samples)
+    scene = curve_scene(fit, wells, samples, points=points)
     title = f"Standard curve {analyte}".strip()
     reason = ""
     if fit is None or not fit.converged:

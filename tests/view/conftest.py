@@ -244,22 +244,10 @@ def lose(wells: Wells, reasons: dict[str, Flag]) -> Wells:
     )
 
 
-def failed_plate() -> PlateResult:
-    """Curve rejected, some wells without numbers, hostile names."""
-    plate = good_plate()
-    wells = lose(
-        plate.wells,
-        {
-            "A1": Flag.SATURATED,
-            "B2": Flag.MASKED,
-            "C3": Flag.UNREADABLE,
-            "H11": Flag.NOT_MEASURED,
-            "H12": Flag.NOT_MEASURED,
-        },
-    )
-    reason = "level means change direction beyond their noise"
-    fit = replace(
-        fit_of(plate.wells),
+def refused(fit: Fit, reason: str) -> Fit:
+    """The fit without parameters, with its reason."""
+    return replace(
+        fit,
         converged=False,
         params={},
         stderr=None,
@@ -273,28 +261,43 @@ def failed_plate() -> PlateResult:
         uloq=None,
         reason=reason,
     )
-    samples = tuple(
-        replace(
-            sample,
-            concentration=None,
-            value=None,
-            ci95=None,
-            qualifier=None,
-            limit=None,
-            status="no_curve",
-            flags=(Flag.CURVE_REJECTED,),
-        )
-        for sample in plate.samples
+
+
+def without_curve(sample: Sample) -> Sample:
+    return replace(
+        sample,
+        concentration=None,
+        value=None,
+        ci95=None,
+        qualifier=None,
+        limit=None,
+        status="no_curve",
+        flags=(Flag.CURVE_REJECTED,),
     )
+
+
+LOST = {
+    "A1": Flag.SATURATED,
+    "B2": Flag.MASKED,
+    "C3": Flag.UNREADABLE,
+    "H11": Flag.NOT_MEASURED,
+    "H12": Flag.NOT_MEASURED,
+}
+
+
+def failed_plate() -> PlateResult:
+    """Curve rejected, some wells without numbers."""
+    plate = good_plate()
+    reason = "level means change direction beyond their noise"
     rule = Rule(id="curve", verdict="fail", observed=None, limit=None, text=reason)
     return replace(
         plate,
         curve="rejected",
         verdict="fail",
-        wells=wells,
-        fit=fit,
+        wells=lose(plate.wells, LOST),
+        fit=refused(fit_of(plate.wells), reason),
         qc=replace(QC, rules=(rule,)),
-        samples=samples,
+        samples=tuple(map(without_curve, plate.samples)),
         flags=(Flag.CURVE_REJECTED,),
     )
 
