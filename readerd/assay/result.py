@@ -171,6 +171,7 @@ class Sample:
     flags: tuple[Flag, ...] = ()
     se: float | None = None  # standard error of `value`
     concentration_cv_pct: float | None = None  # CV of the wells' own concentrations
+    ci95_method: Literal["delta", "inversion"] | None = None  # inversion where the curve is flat
     role: Literal["sample", "control"] = "sample"
 
 
@@ -203,3 +204,4 @@ class PlateResult:
     samples: tuple[Sample, ...]
     flags: tuple[Flag, ...] = ()
     warnings: tuple[str, ...] = field(default=())
+    fit_before_drop: Fit | None = None  # the first curve, when failing levels were dropped

@@ -44,6 +44,7 @@ class Direction:
     rising: bool
     step_back: float  # share of the span
     standard_errors: float
+    top_fall: float = 0.0  # of the top level below the next, in standard errors; 0 if it rises
 
     @property
     def flagged(self) -> bool:
@@ -90,7 +91,8 @@ def direction(levels: Sequence[LevelData], variance: Variance) -> Direction:
         if back > worst:
             worst = back
             errors = back / math.hypot(noise[highest], noise[rank])
-    return Direction(rising, worst / span if span > 0 else 0.0, errors)
+    fall = way * (means[-2] - means[-1]) / math.hypot(*noise[-2:]) if len(means) > 1 else 0.0
+    return Direction(rising, worst / span if span > 0 else 0.0, errors, max(fall, 0.0))
 
 
 def _noise(

@@ -80,7 +80,7 @@ class Curve:
         if self.model == "linear":
             return np.asarray(self.theta[1] * np.exp(log_x))
         if self.model == "log-log":
-            return self.theta[1] * self.value(log_x)
+            return np.asarray(self.theta[1] * self.value(log_x))
         return np.zeros(log_x.size)
 
     def log_dose(self, y: Array) -> tuple[Array, NDArray[np.bool_]]:

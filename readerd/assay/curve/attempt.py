@@ -1,0 +1,122 @@
+"""One model tried on the points: a curve with its covariance, or the reason for none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotri
+
+from readerd.assay.curve.checks import explains_nothing
+from readerd.assay.curve.curve import Curve, CurveModel
+from readerd.assay.curve.models import NAMES, Array
+from readerd.assay.curve.sigmoid import Points, fit_sigmoid
+from readerd.assay.curve.solve import Rest
+from readerd.assay.curve.straight import fit_line
+from readerd.assay.curve.weights import Variance
+
+_RUN_AWAY = {
+    "a": "the lower asymptote runs away",
+    "d": "the upper asymptote runs away",
+    "b": "no sigmoid: the slope b runs away",
+    "c": "no convergence: no bend within the standards, so c and d run away",
+    "g": "5PL not identifiable: g runs away",
+}
+# of the correlation matrix's Cholesky factor; below it two parameters are one
+_SINGULAR = 1e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What every model is tried on: the points, the variance, what is fixed, wells per point."""
+
+    points: Points
+    variance: Variance
+    fixed: Mapping[str, float]
+    per_point: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A curve with the rest it came to, or (`curve` None) the reason for none."""
+
+    model: CurveModel
+    curve: Curve | None
+    rest: Rest | None
+    reason: str | None = None
+
+
+def attempt(model: CurveModel, task: Task) -> Attempt:
+    """Fit one model."""
+    if model == "point-to-point":
+        return _dots(task)
+    if model == "linear" or model == "log-log":
+        return _line(model, task)
+    names = NAMES[model]
+    held = {name: value for name, value in task.fixed.items() if name in names}
+    rest = fit_sigmoid(model, task.points, task.variance, held)
+    if rest is None or not rest.settled or rest.at_bound:
+        ends = [_RUN_AWAY[names[index]] for index in (rest.at_bound if rest else ())]
+        return Attempt(model, None, rest, ends[0] if ends else "no convergence")
+    free = tuple(index for index, name in enumerate(names) if name not in held)
+    return _with_errors(model, names, free, task, rest)
+
+
+def _line(model: CurveModel, task: Task) -> Attempt:
+    logarithms = model == "log-log"
+    if logarithms and float(task.points.y.min()) <= 0.0:
+        return Attempt(model, None, None, "a standard has no positive response: no logarithm")
+    rest = fit_line(task.points, task.variance, logarithms=logarithms)
+    if rest is None:
+        return Attempt(model, None, None, "no convergence")
+    return _with_errors(model, ("a", "b"), (0, 1), task, rest)
+
+
+def _dots(task: Task) -> Attempt:
+    points = task.points
+    x, first = np.unique(points.x, return_index=True)
+    y = points.level_mean[first]
+    steps = np.diff(y)
+    if not (bool((steps > 0).all()) or bool((steps < 0).all())):
+        return Attempt("point-to-point", None, None, "the level means do not go one way")
+    theta = np.concatenate([x, y])
+    ones = np.ones(points.y.size)
+    rest = Rest(theta, points.level_mean, ones, np.empty((0, 0)), 0.0, True, ())
+    curve = Curve("point-to-point", theta, (), (), None, task.variance, None, None, 1.0)
+    return Attempt("point-to-point", curve, rest)
+
+
+def _with_errors(
+    model: CurveModel, names: tuple[str, ...], free: tuple[int, ...], task: Task, rest: Rest
+) -> Attempt:
+    n, p = task.points.y.size, len(free)
+    y = np.log(task.points.y) if model == "log-log" else task.points.y
+    w = 1.0 / rest.v
+    mean = float(np.dot(w, y) / w.sum())
+    reason = explains_nothing(rest.wssr, float(np.dot(w, (y - mean) ** 2)), n, p)
+    if reason is not None:
+        return Attempt(model, None, rest, reason)
+    inverse = _inverse(rest.h)
+    if inverse is None:
+        return Attempt(model, None, rest, "the standards do not determine the parameters")
+    df = n - p
+    sigma2 = rest.wssr / df
+    covariance = inverse * sigma2
+    curve = Curve(
+        model, rest.theta, names, free, covariance, task.variance, sigma2, df, task.per_point
+    )
+    return Attempt(model, curve, rest)
+
+
+def _inverse(h: Array) -> Array | None:
+    """The inverse of J'WJ, scaled to unit diagonal on the way; None when it is singular."""
+    scale = np.sqrt(h.diagonal())
+    if not bool((scale > 0).all()):
+        return None
+    scales = np.outer(scale, scale)
+    factor, info = dpotrf(h / scales)
+    if info != 0 or float(factor.diagonal().min()) < _SINGULAR:
+        return None
+    upper, info = dpotri(factor)
+    if info != 0:
+        return None
+    return np.asarray((np.triu(upper) + np.triu(upper, 1).T) / scales)

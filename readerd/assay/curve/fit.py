@@ -1,0 +1,121 @@
+"""From standard levels to a calibration: the fit with its statistics, or the reason for none."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from readerd.assay.curve.attempt import Attempt, Task, attempt
+from readerd.assay.curve.checks import Direction, LevelData, direction, refusal
+from readerd.assay.curve.curve import Curve
+from readerd.assay.curve.guard import choose, identified
+from readerd.assay.curve.models import NAMES
+from readerd.assay.curve.report import report, report_refusal
+from readerd.assay.curve.settings import CurveSettings
+from readerd.assay.curve.sigmoid import Points, points_of
+from readerd.assay.curve.weights import variance_of
+from readerd.assay.result import Fit
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The fit as it is reported, and the curve to read from; `curve` is None when refused."""
+
+    fit: Fit
+    curve: Curve | None
+    direction: Direction | None
+
+
+def calibrate(levels: Sequence[LevelData], settings: CurveSettings) -> Calibration:
+    """Fit the levels in any order. A refusal is a Calibration whose fit says why.
+
+    With `zero_standard` exclude or subtract the level at 0 takes no part (the subtraction itself
+    is the caller's, who has the other wells).
+    """
+    ordered = sorted(levels, key=lambda level: (level.nominal, level.position))
+    used = [level for level in ordered if level.responses and level.masked is None]
+    if settings.zero_standard != "anchor" or settings.model == "log-log":
+        used = [level for level in used if level.nominal > 0]
+    variance = variance_of(settings, max((abs(level.mean) for level in used), default=0.0))
+    reason = refusal(used, settings, _free_count(settings))
+    if reason is not None:
+        return Calibration(report_refusal(settings, ordered, reason), None, None)
+    way = direction(used, variance)
+    if way.gross:
+        text = f"the level means step back by {100 * way.step_back:.0f} % of the span"
+        return Calibration(report_refusal(settings, ordered, text), None, way)
+    points, per_point = _points(used, settings)
+    task = Task(points, variance, settings.fixed, per_point)
+    chosen, warnings = _choose(task, used, settings)
+    if way.flagged:
+        text = f"the level means step back by {100 * way.step_back:.0f} % of the span"
+        warnings = (*warnings, text)
+    if chosen.curve is None or chosen.rest is None:
+        reason = chosen.reason or "no convergence"
+        refused = report_refusal(settings, ordered, reason, chosen.model, warnings)
+        return Calibration(refused, None, way)
+    fit = report(settings, ordered, used, points, chosen.curve, chosen.rest, warnings)
+    return Calibration(fit, chosen.curve, way)
+
+
+def fit_standards(
+    concentrations: Sequence[float], responses: Sequence[float], settings: CurveSettings
+) -> Calibration:
+    """Fit loose standard wells, grouped by concentration; subtracts the zero standard if told to.
+
+    The caller subtracts `zero_mean` from unknowns as well when the setting says `subtract`.
+    """
+    wells: dict[float, list[float]] = {}
+    for x, y in zip(concentrations, responses, strict=True):
+        wells.setdefault(x, []).append(y)
+    blank = zero_mean(concentrations, responses) if settings.zero_standard == "subtract" else 0.0
+    levels = [
+        LevelData(
+            position=f"S{rank + 1}",
+            nominal=x,
+            responses=tuple(sorted(y - blank for y in wells[x])),
+        )
+        for rank, x in enumerate(sorted(wells, reverse=True))
+    ]
+    return calibrate(levels, settings)
+
+
+def zero_mean(concentrations: Sequence[float], responses: Sequence[float]) -> float:
+    """Mean response of the zero standard; 0 when there is none."""
+    zero = sorted(y for x, y in zip(concentrations, responses, strict=True) if x == 0)
+    return math.fsum(zero) / len(zero) if zero else 0.0
+
+
+def _free_count(settings: CurveSettings) -> int:
+    counts = {"linear": 2, "log-log": 2, "point-to-point": 1}
+    if settings.model in counts:
+        return counts[settings.model]
+    names = NAMES["4pl" if settings.model == "auto" else settings.model]
+    return len([name for name in names if name not in settings.fixed])
+
+
+def _points(levels: Sequence[LevelData], settings: CurveSettings) -> tuple[Points, float]:
+    """The points ascending in dose and response, and how many wells stand behind each."""
+    x, y, means, shares = [], [], [], []
+    for level in levels:
+        mean = level.mean
+        n = len(level.responses)
+        shares.append(1.0 / n)
+        ys = [mean] if settings.fit_to == "level_means" else sorted(level.responses)
+        x += [level.nominal] * len(ys)
+        means += [mean] * len(ys)
+        y += ys
+    per_point = len(shares) / math.fsum(shares) if settings.fit_to == "level_means" else 1.0
+    return points_of(np.array(x, dtype=float), np.array(y), np.array(means)), per_point
+
+
+def _choose(
+    task: Task, levels: Sequence[LevelData], settings: CurveSettings
+) -> tuple[Attempt, tuple[str, ...]]:
+    if settings.model == "auto":
+        return choose(task, levels)
+    tried = attempt(settings.model, task)
+    if settings.model in ("5pl", "5pl-mirrored") and "g" not in settings.fixed:
+        tried = identified(tried, len(levels))
+    return tried, ()

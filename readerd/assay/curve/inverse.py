@@ -1,0 +1,178 @@
+"""Back from responses to concentrations, each with its error.
+
+The error is that of curve and sample wells together, by the delta method on ln x; a concentration
+cannot be negative and its error is relative. Where that gives an interval wider than a quarter
+either way the curve is flat, the symmetry on ln x is no longer true, and the interval is found by
+inversion: all x whose predicted response is compatible with the observed one. It may be open.
+At or beyond an asymptote there is no concentration: the answer is None, not a number.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from readerd.assay.curve.curve import Curve
+from readerd.assay.curve.models import Array
+
+# half width on ln x beyond which the delta interval gives way to the inversion interval
+FLAT = 0.25
+_BISECTIONS = 44
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A concentration; `se` and `ci95` are None where the curve has no error (dot to dot)."""
+
+    x: float
+    se: float | None
+    ci95: tuple[float | None, float | None] | None
+    method: Literal["delta", "inversion"] | None
+
+
+def read_means(
+    curve: Curve, y: Array, wells: Array, span: tuple[float, float], *, flat: float = FLAT
+) -> list[Estimate | None]:
+    """The concentration at each mean response y of so many wells; `span` = lowest, highest dose.
+
+    `flat` = 0 gives the inversion interval everywhere, infinity the delta interval.
+    """
+    log_x, exists = curve.log_dose(y)
+    t = curve.t_975
+    if curve.covariance is None or t is None:
+        return _without_error(log_x, exists)
+    _, rows = curve.value_and_gradient(log_x)
+    slope = curve.slope(log_x)
+    variance = curve.variance_of_value(rows) + curve.variance_of_mean(y, wells)
+    return _estimates(curve, y, wells, span, flat, log_x, exists & (slope != 0.0), variance, slope)
+
+
+def read_wells(curve: Curve, y: Array, starts: NDArray[np.intp]) -> list[Estimate | None]:
+    """The mean of the wells' own concentrations; wells stand in groups that begin at `starts`.
+
+    The interval is always that of the delta method: a mean of concentrations has no inversion.
+    """
+    log_x, exists = curve.log_dose(y)
+    sizes = np.diff(np.r_[starts, y.size]).astype(float)
+    whole = np.add.reduceat(exists.astype(float), starts) == sizes
+    x = np.exp(np.where(exists, log_x, 0.0))
+    mean = np.add.reduceat(x, starts) / sizes
+    t = curve.t_975
+    if curve.covariance is None or t is None:
+        return _without_error(np.log(mean), whole)
+    _, rows = curve.value_and_gradient(log_x)
+    per_response = x / curve.slope(log_x)
+    gradient = np.add.reduceat(rows * per_response, starts, axis=1) / sizes
+    own = curve.variance_of_mean(y, np.ones(y.size)) * per_response**2
+    variance = curve.variance_of_value(gradient) + np.add.reduceat(own, starts) / sizes**2
+    estimates: list[Estimate | None] = []
+    for there, centre, se in zip(whole, mean.tolist(), np.sqrt(variance).tolist(), strict=True):
+        wide = math.exp(min(t * se / centre, 700.0))
+        ci95 = (centre / wide, centre * wide)
+        estimates.append(Estimate(centre, se, ci95, "delta") if there else None)
+    return estimates
+
+
+def _without_error(log_x: Array, exists: NDArray[np.bool_]) -> list[Estimate | None]:
+    return [
+        Estimate(math.exp(value), None, None, None) if there else None
+        for value, there in zip(log_x.tolist(), exists.tolist(), strict=True)
+    ]
+
+
+def _estimates(
+    curve: Curve,
+    y: Array,
+    wells: Array,
+    span: tuple[float, float],
+    flat: float,
+    log_x: Array,
+    exists: NDArray[np.bool_],
+    variance: Array,
+    slope: Array,
+) -> list[Estimate | None]:
+    relative = np.sqrt(variance) / np.abs(np.where(exists, slope, 1.0))
+    half = (curve.t_975 or 0.0) * relative
+    wide = np.flatnonzero(exists & (half > flat))
+    found: dict[int, tuple[float | None, float | None]] = {}
+    if wide.size:
+        intervals = _inversions(curve, y[wide], wells[wide], log_x[wide], span)
+        found = dict(zip(wide.tolist(), intervals, strict=True))
+    estimates: list[Estimate | None] = []
+    columns = zip(log_x.tolist(), relative.tolist(), half.tolist(), exists.tolist(), strict=True)
+    for index, (centre, error, reach, there) in enumerate(columns):
+        if not there:
+            estimates.append(None)
+            continue
+        x = math.exp(centre)
+        if index in found:
+            estimates.append(Estimate(x, x * error, found[index], "inversion"))
+        else:
+            ci95 = (math.exp(centre - reach), math.exp(centre + reach))
+            estimates.append(Estimate(x, x * error, ci95, "delta"))
+    return estimates
+
+
+def _inversions(
+    curve: Curve, y: Array, wells: Array, log_x: Array, span: tuple[float, float]
+) -> list[tuple[float | None, float | None]]:
+    """The piece around each estimate in which |y - f(x)| <= t·sqrt(var of the wells + of f(x))."""
+    low, high = math.log(span[0]), math.log(span[1])
+    grid = np.concatenate(
+        [
+            [-np.inf],
+            np.arange(low - 60.0, low - 12.0, 2.0),
+            np.arange(low - 12.0, high + 12.0, 0.05),
+            np.arange(high + 12.0, high + 60.0, 2.0),
+        ]
+    )
+    outside = _excess(curve, y[:, None], wells[:, None], grid) >= 0.0
+    brackets = [_bracket(row, grid, x) for row, x in zip(outside, log_x.tolist(), strict=True)]
+    shut = [(index, end) for index, both in enumerate(brackets) for end in both if end is not None]
+    if not shut:
+        return [(None, None)] * y.size
+    which = np.array([index for index, _ in shut])
+    inner, outer = np.array([end for _, end in shut]).T
+    found = iter(np.exp(_bisect(curve, y[which], wells[which], inner, outer)).tolist())
+    return [
+        (None if low is None else next(found), None if high is None else next(found))
+        for low, high in brackets
+    ]
+
+
+_End = tuple[float, float] | None
+
+
+def _bracket(outside: NDArray[np.bool_], grid: Array, x: float) -> tuple[_End, _End]:
+    """For each end (last ln x inside, first outside) around x; None where the interval is open."""
+    here = int(np.searchsorted(grid, x, side="right"))
+    below, above = np.flatnonzero(outside[:here]), np.flatnonzero(outside[here:])
+    low: _End = None
+    if below.size and below[-1] > 0:
+        at = int(below[-1])
+        low = (float(grid[at + 1]) if at + 1 < here else x, float(grid[at]))
+    high: _End = None
+    if above.size:
+        at = here + int(above[0])
+        high = (float(grid[at - 1]) if at > here else x, float(grid[at]))
+    return low, high
+
+
+def _excess(curve: Curve, y: Array, wells: Array, log_x: Array) -> Array:
+    """Above 0 where the response at ln x is not compatible with y."""
+    f, rows = curve.value_and_gradient(log_x)
+    t = curve.t_975 or 0.0
+    return np.asarray(
+        (y - f) ** 2 - t * t * (curve.variance_of_value(rows) + curve.variance_of_mean(f, wells))
+    )
+
+
+def _bisect(curve: Curve, y: Array, wells: Array, inner: Array, outer: Array) -> Array:
+    for _ in range(_BISECTIONS):
+        middle = 0.5 * (inner + outer)
+        beyond = _excess(curve, y, wells, middle) >= 0.0
+        outer = np.where(beyond, middle, outer)
+        inner = np.where(beyond, inner, middle)
+    return np.asarray(0.5 * (inner + outer))

@@ -1,0 +1,246 @@
+"""Verdicts: which standards, controls, replicates and dilutions hold, by the profile's limits.
+
+Every rule is reported with what was seen and what was allowed, held or not. Too few good levels
+reject the curve; controls and a missing plate fail the run; everything else warns.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from readerd.assay.acceptance import Acceptance
+from readerd.assay.curve.checks import Direction
+from readerd.assay.layout import Layout, control_name
+from readerd.assay.result import Fit, Flag, Level, Rule, Sample, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The levels with their verdicts, the range that they leave, and the rules about them."""
+
+    levels: tuple[Level, ...]
+    lloq: float | None
+    uloq: float | None
+    rules: tuple[Rule, ...]
+
+    @property
+    def accepted(self) -> bool:
+        return all(rule.verdict != "fail" for rule in self.rules)
+
+    @property
+    def failing(self) -> tuple[Level, ...]:
+        return tuple(level for level in self.levels if level.passed is False and level.n)
+
+
+def judge_levels(fit: Fit, acceptance: Acceptance) -> Judged:
+    """Standards by their recovery. The lowest and the highest that hold are LLOQ and ULOQ.
+
+    An end that fails even the wider limit of the ends gives way to the next level, which is then
+    judged as an end. A zero standard is an anchor: exempt, and never part of the range.
+    """
+    above = sorted((level for level in fit.levels if level.nominal > 0), key=_nominal)
+    ends = acceptance.standard_recovery_ends_pct
+    holding = [rank for rank, level in enumerate(above) if _off(level) <= ends]
+    passed: dict[str, bool | None] = {}
+    low = high = None
+    if holding:
+        first, last = holding[0], holding[-1]
+        low, high = above[first].nominal, above[last].nominal
+        for rank, level in enumerate(above):
+            limit = ends if rank in (first, last) else acceptance.standard_recovery_pct
+            passed[level.position] = _off(level) <= limit
+    levels = tuple(
+        replace(level, passed=_passed(level, passed.get(level.position, False)))
+        for level in fit.levels
+    )
+    rules = _level_rules(levels, acceptance)
+    if acceptance.range_low is not None and low is not None:
+        low = max(low, acceptance.range_low)
+    if acceptance.range_high is not None and high is not None:
+        high = min(high, acceptance.range_high)
+    return Judged(levels, low, high, tuple(rules))
+
+
+def _nominal(level: Level) -> float:
+    return level.nominal
+
+
+def _off(level: Level) -> float:
+    """How far a recovery lies from 100 %; infinity when there is none."""
+    if level.recovery_pct is None or level.masked is not None:
+        return math.inf
+    return abs(level.recovery_pct - 100.0)
+
+
+def _passed(level: Level, verdict: bool | None) -> bool | None:
+    return None if level.nominal == 0 or level.masked is not None else verdict
+
+
+def _level_rules(levels: Sequence[Level], acceptance: Acceptance) -> list[Rule]:
+    above = [level for level in levels if level.nominal > 0]
+    passing = sum(level.passed is True for level in above)
+    failing = [level for level in above if level.passed is False]
+    share = 100.0 * passing / len(above) if above else 0.0
+    offs = [_off(level) for level in above if level.recovery_pct is not None]
+    named = ", ".join(
+        f"{level.position} {level.recovery_pct:.1f} %"
+        if level.recovery_pct is not None
+        else f"{level.position} cannot be read back"
+        for level in failing
+    )
+    return [
+        Rule(
+            id="standard-recovery",
+            verdict="warn" if failing else "pass",
+            observed=max(offs, default=None),
+            limit=acceptance.standard_recovery_pct,
+            text=f"outside: {named}" if failing else None,
+        ),
+        Rule(
+            id="levels-passing",
+            verdict="pass" if passing >= acceptance.min_levels else "fail",
+            observed=float(passing),
+            limit=float(acceptance.min_levels),
+            text=f"{passing} of {len(above)} levels hold (zero standards are exempt)",
+        ),
+        Rule(
+            id="levels-passing-pct",
+            verdict="pass" if share >= acceptance.min_levels_passing_pct else "fail",
+            observed=share,
+            limit=acceptance.min_levels_passing_pct,
+        ),
+    ]
+
+
+def rejection(judged: Judged) -> str:
+    """Why judged levels reject their curve, in one line."""
+    return "; ".join(
+        f"{rule.id} {rule.observed:g}, needs {rule.limit:g}"
+        for rule in judged.rules
+        if rule.verdict == "fail" and rule.observed is not None and rule.limit is not None
+    )
+
+
+def replicate_rules(
+    fit: Fit | None, samples: Sequence[Sample], acceptance: Acceptance
+) -> list[Rule]:
+    """CV of the responses: standards (wider at LLOQ and ULOQ), then samples and controls."""
+    rules = []
+    levels = [level for level in (fit.levels if fit else ()) if level.nominal > 0]
+    ends = (fit.lloq, fit.uloq) if fit else ()
+    over = []
+    for level in levels:
+        limit = acceptance.replicate_cv_pct
+        if level.nominal in ends:
+            limit = acceptance.replicate_cv_ends_pct
+        if level.cv_pct is not None and level.cv_pct > limit:
+            over.append(level.position)
+    seen = [level.cv_pct for level in levels if level.cv_pct is not None]
+    rules.append(_cv_rule("replicate-cv-standards", seen, over, acceptance))
+    seen = [sample.cv_pct for sample in samples if sample.cv_pct is not None]
+    over = [sample.position for sample in samples if Flag.HIGH_CV in sample.flags]
+    rules.append(_cv_rule("replicate-cv-samples", seen, over, acceptance))
+    return rules
+
+
+def _cv_rule(name: str, seen: Sequence[float], over: Sequence[str], acceptance: Acceptance) -> Rule:
+    verdict: Verdict = "warn" if over else "pass"
+    return Rule(
+        id=name,
+        verdict=verdict if seen else "none",
+        observed=max(seen, default=None),
+        limit=acceptance.replicate_cv_pct,
+        text=f"above: {', '.join(over)}" if over else None,
+    )
+
+
+def judge_controls(
+    layout: Layout, samples: Sequence[Sample], acceptance: Acceptance
+) -> tuple[tuple[Sample, ...], list[Rule]]:
+    """Controls against their ranges: the samples with CONTROL_OUT set, and the two rules."""
+    marked: list[Sample] = []
+    levels: dict[str, list[bool]] = {}
+    for sample in samples:
+        if sample.role == "control":
+            name = control_name(sample.position)
+            low, high = layout.controls[name]
+            inside = sample.value is not None and low <= sample.value <= high
+            levels.setdefault(name, []).append(inside)
+            if not inside:
+                sample = replace(sample, flags=(*sample.flags, Flag.CONTROL_OUT))
+        marked.append(sample)
+    return tuple(marked), _control_rules(levels, acceptance)
+
+
+def _control_rules(levels: dict[str, list[bool]], acceptance: Acceptance) -> list[Rule]:
+    every = [inside for found in levels.values() for inside in found]
+    share = 100.0 * sum(every) / len(every) if every else None
+    each = {name: 100.0 * sum(found) / len(found) for name, found in levels.items()}
+    worst = min(each.values(), default=None)
+    least, least_each = (
+        acceptance.min_controls_passing_pct,
+        acceptance.min_controls_passing_each_level_pct,
+    )
+    low = [name for name, value in each.items() if value < least_each]
+    return [
+        Rule(
+            id="controls",
+            verdict=_at_least(share, least),
+            observed=share,
+            limit=least,
+            text=f"{sum(every)} of {len(every)} within limits" if every else "no controls",
+        ),
+        Rule(
+            id="controls-each-level",
+            verdict=_at_least(worst, least_each),
+            observed=worst,
+            limit=least_each,
+            text=f"outside: {', '.join(low)}" if low else None,
+        ),
+    ]
+
+
+def _at_least(observed: float | None, limit: float) -> Verdict:
+    if observed is None:
+        return "none"
+    return "pass" if observed >= limit else "fail"
+
+
+def standard_rules(
+    fit: Fit, direction: Direction | None, acceptance: Acceptance
+) -> tuple[list[Rule], list[Flag]]:
+    """Do the level means go one way, and does the top one fall back (a hook)?"""
+    if direction is None:
+        return [], []
+    flags = [Flag.NOT_MONOTONIC] if direction.flagged else []
+    rules = [
+        Rule(
+            id="monotonic",
+            verdict="warn" if direction.flagged else "pass",
+            observed=direction.standard_errors,
+            limit=2.0,
+            text=f"largest step back: {100 * direction.step_back:.1f} % of the span",
+        )
+    ]
+    hooked = direction.top_fall > acceptance.hook_standard_errors
+    rules.append(
+        Rule(
+            id="hook-standards",
+            verdict="warn" if hooked else "pass",
+            observed=direction.top_fall,
+            limit=acceptance.hook_standard_errors,
+            text="the top standard lies below the next" if hooked else None,
+        )
+    )
+    if hooked:
+        flags.append(Flag.HOOK_SUSPECTED)
+    return rules, flags
+
+
+def verdict_of(rules: Iterable[Rule]) -> Verdict:
+    """The worst of them."""
+    seen = {rule.verdict for rule in rules}
+    for verdict in ("fail", "warn", "pass"):
+        if verdict in seen:
+            return verdict
+    return "none"
