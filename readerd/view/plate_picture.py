@@ -5,7 +5,7 @@ from typing import Literal
 
 from readerd.assay.result import Flag, Wells
 from readerd.plate import FORMATS, PlateFormat
-from readerd.view.words import EMPTY, WellMark, missing_mark
+from readerd.view.words import WellMark, missing_mark
 
 Layer = Literal["measurement", "reference", "corrected"]
 
@@ -31,7 +31,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class PlatePicture:
-    """Cells row by row and the end of the colour scale in OD (its start is 0)."""
+    """Cells row by row and the end of the colour scale in OD (its start is 0).
+
+    Wells that the layout calls empty keep their number but neither make the scale nor get a colour.
+    """
 
     format: PlateFormat
     cells: tuple[Cell, ...]
@@ -56,23 +59,19 @@ def plate_picture(wells: Wells | None, layer: Layer = "corrected") -> PlatePictu
         "corrected": wells.corrected,
     }[layer]
     cells = tuple(_cell(wells, index, values[index]) for index in range(len(wells.id)))
-    present = [cell.value for cell in cells if cell.value is not None]
+    present = [c.value for c in cells if c.value is not None and c.role != "empty"]
     full_scale = max([_SMALLEST_SCALE_OD[layer], *present])
     decimals = 3 if layer == "reference" else 2
     return PlatePicture(FORMATS[len(wells.id)], cells, full_scale, decimals)
 
 
 def _cell(wells: Wells, index: int, value: float | None) -> Cell:
-    role = wells.role[index]
-    # The layout says that nothing is in this well: whatever the reader saw there means nothing.
-    missing = EMPTY if role == "empty" and value is None else None
-    if value is None and missing is None:
-        missing = missing_mark(wells, index)
+    missing = missing_mark(wells, index) if value is None else None
     flags = wells.flags[index]
     return Cell(
         well=wells.id[index],
         position=wells.position[index],
-        role=role,
+        role=wells.role[index],
         value=value,
         missing=missing,
         odd=any(flag in flags for flag in _ODD),

@@ -1,15 +1,22 @@
 """The plate as SVG: wells in the colour and number of their density, or their reason."""
 
+from textwrap import wrap
+
 from readerd.assay.result import Wells
 from readerd.view.markup import Markup, number, svg, tag
 from readerd.view.palette import BAD, INK, QUIET, RULE, UNKNOWN, heat
 from readerd.view.plate_picture import Cell, Layer, PlatePicture, plate_picture
 from readerd.view.rounding import od
-from readerd.view.words import counted
+from readerd.view.words import EMPTY, counted
 
-_LEFT, _TOP, _BELOW = 22, 40, 36
+_LEFT, _TOP = 22, 40
+# Room for the colour scale below the wells, and for each line of the legend.
+_SCALE, _LINE = 25, 11
+# Mean width of a letter of the legend.
+_LETTER = 4.3
 _PITCH = {96: 30.0, 384: 16.0}
 _BAR_STEPS = 16
+_RING = "#8a94a3"
 
 
 def plate_svg(wells: Wells | None, layer: Layer = "corrected", *, title: str = "") -> str:
@@ -21,18 +28,19 @@ def plate_svg(wells: Wells | None, layer: Layer = "corrected", *, title: str = "
         return svg(400, 240, heading, "No plate was delivered.", text)
     pitch = _PITCH[picture.format.size]
     width = _LEFT + picture.format.columns * pitch + 10
-    height = _TOP + picture.format.rows * pitch + _BELOW
+    below = _TOP + picture.format.rows * pitch
+    notes = wrap(_notes(picture), int((width - _LEFT) / _LETTER))
     return svg(
         width,
-        height,
+        below + _SCALE + _LINE * len(notes),
         heading,
         _in_words(picture),
         tag("text", heading, x=_LEFT, y=14, fill=INK, font_weight=600, font_size=12),
         _outline(picture, pitch),
         _names(picture, pitch),
         _wells(picture, pitch),
-        _scale(picture, height - 18),
-        _marks(picture, height - 4),
+        _scale(picture, below + 18),
+        _legend(notes, below + _SCALE + 8),
     )
 
 
@@ -80,17 +88,7 @@ def _wells(picture: PlatePicture, pitch: float) -> Markup:
 
 def _well(picture: PlatePicture, cell: Cell, at: tuple[float, float], pitch: float) -> Markup:
     x, y = at
-    fill, ink, stroke, dash = "#fff", QUIET, RULE, None
-    if cell.value is not None:
-        fill, ink = heat(picture.share(cell.value))
-        stroke = UNKNOWN if cell.odd else "#8a94a3"
-        text = od(cell.value, picture.decimals if pitch > 20 else 1)
-    else:
-        mark = cell.missing
-        grave = cell.role != "empty"
-        text = "" if mark is None else (mark.short if pitch > 20 else mark.letter)
-        if grave:
-            ink, stroke, dash = BAD, BAD, "3 2"
+    fill, ink, stroke = _colours(picture, cell)
     circle = tag(
         "circle",
         cx=x,
@@ -99,13 +97,30 @@ def _well(picture: PlatePicture, cell: Cell, at: tuple[float, float], pitch: flo
         fill=fill,
         stroke=stroke,
         stroke_width=2 if cell.odd else 0.7,
-        stroke_dasharray=dash,
+        stroke_dasharray="3 2" if cell.missing and cell.role != "empty" else None,
     )
-    label = tag("text", text, x=x, y=y + pitch * 0.11, fill=ink)
+    label = tag("text", _written(picture, cell), x=x, y=y + pitch * 0.11, fill=ink)
     reach = pitch * 0.32
     strike = f"M{number(x - reach)} {number(y + reach)}l{number(2 * reach)}-{number(2 * reach)}"
     lines = [tag("path", d=strike, stroke=BAD, stroke_width="1.5")] if cell.masked else []
-    return tag("g", tag("title", _told(cell)), circle, label, *lines)
+    return tag("g", tag("title", _told(cell)), circle, *lines, label)
+
+
+def _colours(picture: PlatePicture, cell: Cell) -> tuple[str, str, str]:
+    """Fill, ink and ring. Only a number that counts has the colour of its density."""
+    if cell.role == "empty":
+        return "#fff", QUIET, RULE
+    if cell.value is None:
+        return "#fff", BAD, BAD
+    return *heat(picture.share(cell.value)), UNKNOWN if cell.odd else _RING
+
+
+def _written(picture: PlatePicture, cell: Cell) -> str:
+    large = picture.format.size <= 96
+    if cell.value is not None:
+        return od(cell.value, picture.decimals if large else 1)
+    mark = cell.missing
+    return "" if mark is None else (mark.short if large else mark.letter)
 
 
 def _told(cell: Cell) -> str:
@@ -139,16 +154,20 @@ def _scale(picture: PlatePicture, y: float) -> Markup:
     return tag("g", *bars, frame, *texts, fill=QUIET, font_size=10)
 
 
-def _marks(picture: PlatePicture, y: float) -> Markup:
+def _notes(picture: PlatePicture) -> str:
     small = picture.format.size > 96
     notes = [
         f"{mark.letter if small else mark.short} {mark.meaning}"
         for mark in picture.legend()
-        if mark.short != "·"
+        if mark is not EMPTY
     ]
     if any(cell.odd for cell in picture.cells):
         notes.append("thick ring: flagged")
     if any(cell.masked and cell.value is not None for cell in picture.cells):
         notes.append("struck: masked")
-    text = " · ".join(notes)
-    return tag("text", text, x=_LEFT, y=y, fill=INK, font_size=9) if text else Markup("")
+    return " · ".join(notes)
+
+
+def _legend(lines: list[str], y: float) -> Markup:
+    texts = [tag("text", line, x=_LEFT, y=y + _LINE * index) for index, line in enumerate(lines)]
+    return tag("g", *texts, fill=INK, font_size=9) if lines else Markup("")

@@ -72,7 +72,7 @@ def _style(picture: PlatePicture, cell: Cell, colour: bool) -> Style:
     if cell.value is None:
         grave = cell.missing is not None and cell.role != "empty"
         return Style(bold=grave, dim=not grave, reverse=grave and colour)
-    if not colour:
+    if not colour or cell.role == "empty":
         return Style(dim=cell.role == "empty")
     fill, ink = heat(picture.share(cell.value))
     return Style(color=ink, bgcolor=fill, strike=cell.masked)

@@ -116,13 +116,13 @@ _MARK_OF_FLAG = {
 
 
 def missing_mark(wells: Wells, index: int) -> WellMark:
-    """The mark of a well that holds no number: its reason."""
+    """The mark of a well that holds no number: its reason, except where nothing was expected."""
+    if wells.role[index] == "empty":
+        return EMPTY
     for flag, mark in _MARK_OF_FLAG.items():
         if flag in wells.flags[index]:
             return mark
-    if wells.masked[index] is not None:
-        return MASKED
-    return EMPTY if wells.role[index] == "empty" else NO_VALUE
+    return MASKED if wells.masked[index] is not None else NO_VALUE
 
 
 def printable(text: str) -> str:

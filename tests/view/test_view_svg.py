@@ -219,3 +219,40 @@ def test_the_heat_ramp_darkens_steadily_and_its_ink_is_readable() -> None:
         assert (bright + 0.05) / (dark + 0.05) >= 4.5
     assert heat(-1.0) == heat(0.0)
     assert heat(7.0) == heat(1.0)
+
+
+def test_an_empty_well_neither_makes_the_scale_nor_gets_a_colour(good: PlateResult) -> None:
+    wells = replace(
+        good.wells,
+        role=("empty", *good.wells.role[1:]),
+        corrected=(9.99, *good.wells.corrected[1:]),
+    )
+    root = ET.fromstring(plate_svg(wells))
+    circle = root.find(".//s:circle", NS)
+    assert circle is not None
+    assert circle.get("fill") == "#fff"
+    texts = [text.text for text in root.iterfind(".//s:text", NS)]
+    assert "9.99" in texts
+    assert "1.85 OD" in texts
+
+
+def test_a_long_legend_wraps_inside_the_picture(good: PlateResult) -> None:
+    reasons = {"A1": Flag.SATURATED, "A2": Flag.UNREADABLE, "A3": Flag.NOT_MEASURED}
+    flags = tuple((reasons[w],) if w in reasons else () for w in good.wells.id)
+    gone = tuple(
+        None if w in reasons or w == "A4" else y
+        for w, y in zip(good.wells.id, good.wells.corrected, strict=True)
+    )
+    masked = tuple("bubble" if w in ("A5", "A6") else None for w in good.wells.id)
+    corrected = tuple(None if w == "A6" else y for w, y in zip(good.wells.id, gone, strict=True))
+    root = ET.fromstring(
+        plate_svg(replace(good.wells, flags=flags, corrected=corrected, masked=masked))
+    )
+    legend = [g for g in root.iterfind(".//s:g", NS) if g.get("font-size") == "9"]
+    lines = [text.text or "" for text in legend[-1]]
+    assert len(lines) == 2
+    assert all(len(line) * 4.3 <= float(root.get("width", "0")) for line in lines)
+    height = float(root.get("height", "0"))
+    assert all(float(text.get("y", "0")) < height for text in legend[-1])
+    for words in ("saturated", "unreadable", "not measured", "no value", "masked"):
+        assert words in " ".join(lines)
