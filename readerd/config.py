@@ -168,7 +168,7 @@ def _assays(table: object, mistakes: list[Mistake]) -> dict[str, Assay]:
         try:
             assay = load_assay(path.read_text(encoding="utf-8-sig"), path.name)
         except ConfigError as error:
-            mistakes.extend(Mistake(f"{path.name} {m.where}".strip(), m.what) for m in error.mistakes)
+            mistakes.extend(_in_file(path.name, mistake) for mistake in error.mistakes)
             continue
         except (OSError, UnicodeDecodeError) as error:
             mistakes.append(Mistake(path.name, f"cannot be read: {error}"))
@@ -178,6 +178,10 @@ def _assays(table: object, mistakes: list[Mistake]) -> dict[str, Assay]:
         found[assay.id] = assay
     mistakes.extend(_unknown_assays(table, found))
     return found
+
+
+def _in_file(name: str, mistake: Mistake) -> Mistake:
+    return Mistake(f"{name} {mistake.where}".strip(), mistake.what)
 
 
 def _unknown_assays(table: dict[str, Any], found: dict[str, Assay]) -> list[Mistake]:

@@ -192,7 +192,7 @@ class StatusMessage(Message):
 
     status: Literal["online", "offline"]
     session: int
-    since: datetime
+    since: datetime | None  # None in the will: it is written before anybody knows
 
 
 class InfoMessage(Message):
@@ -255,3 +255,11 @@ class RunEnded(Message):
 
     run_id: str
     state: Literal["done", "failed", "interrupted"]
+
+
+class AlarmMessage(Message):
+    """Retained standing condition; the topic is emptied when it is over."""
+
+    code: str
+    text: str
+    since: datetime

@@ -12,6 +12,7 @@ import click
 
 from readerd import __version__
 from readerd.cli import ask, serve, simulate
+from readerd.edge.door import NoDaemon
 from readerd.errors import (
     ConfigError,
     InputError,
@@ -34,7 +35,7 @@ EXIT_CODES: tuple[tuple[type[ReaderdError], int], ...] = (
     (InputError, EXIT_USAGE),
     (RequestError, EXIT_REFUSED),
     (InstrumentError, EXIT_INSTRUMENT),
-    (ask.NoDaemon, EXIT_NO_DAEMON),
+    (NoDaemon, EXIT_NO_DAEMON),
 )
 
 
@@ -50,7 +51,7 @@ for group in (serve, ask, simulate):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command and exit with the contract's code; a ReaderdError is one line, no traceback."""
+    """Run the command and exit with the contract's code; errors are one line."""
     try:
         readerd.main(arguments, standalone_mode=False)
     except click.ClickException as error:

@@ -7,9 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from readerd.cli.door import Door, NoDaemon, find_socket
-
-__all__ = ["VERBS", "NoDaemon"]
+from readerd.edge.door import Door, find_socket
 
 F = TypeVar("F", bound=Callable[..., Any])
 FINAL_STATES = ("done", "failed", "interrupted")

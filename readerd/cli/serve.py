@@ -28,10 +28,13 @@ def run(path: Path, verbose: bool) -> None:
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     from readerd.config import load_config
     from readerd.daemon import main
+    from readerd.demo.twin import simulated
 
-    asyncio.run(main(load_config(path)))
+    config = load_config(path)
+    asyncio.run(main(config, twin=lambda: simulated(config.driver)))
 
 
 @click.command()
@@ -72,10 +75,12 @@ def drivers(as_json: bool) -> None:
         low, high = driver.photometric_range
         click.echo(f"{driver.name}: {driver.summary}")
         click.echo(f"  models    {', '.join(driver.models)}")
-        click.echo(f"  formats   {', '.join(map(str, driver.formats))} wells, {low:g} to {high:g} OD")
+        formats = ", ".join(map(str, driver.formats))
+        click.echo(f"  formats   {formats} wells, {low:g} to {high:g} OD")
         click.echo(f"  proven    {'; '.join(driver.proven) or 'by nothing yet'}")
         for name, field in driver.options.model_fields.items():
-            click.echo(f"  option    {name} = {field.default!r}  {field.description or ''}".rstrip())
+            text = " ".join((field.description or "").split())
+            click.echo(f"  option    {name} = {field.default!r}  {text}".rstrip())
 
 
 VERBS = (run, check, drivers)

@@ -7,6 +7,7 @@ a second server take the path over without a word; signals stay the daemon's.
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -23,7 +24,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from ulid import ULID
 
-from readerd.errors import ErrorCode, RequestError
+from readerd.errors import ConfigError, ErrorCode, Mistake, RequestError
 from readerd.payload import Operator, Trigger
 from readerd.run.feed import Feed
 from readerd.run.plan import RunRequest
@@ -111,9 +112,8 @@ class _Door:
     async def runs(self, request: Request) -> Response:
         rows = self._store.newest(100)
         keys = ("id", "state", "plate", "attempt", "accepted_at", "started_at", "finished_at")
-        return JSONResponse(
-            {"runs": [{**{key: getattr(row, key) for key in keys}, "failure": row.failure} for row in rows]}
-        )
+        told = [{key: getattr(row, key) for key in (*keys, "failure")} for row in rows]
+        return JSONResponse({"runs": told})
 
     async def run(self, request: Request) -> Response:
         run_id = request.path_params["run_id"]
@@ -164,27 +164,34 @@ async def _read_body(request: Request) -> ReadBody:
 
 
 def bind_unix(path: Path) -> socket.socket:
-    """A listening socket at `path`, 0660; OSError when another daemon answers there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise OSError(f"{path} exists and is no socket")
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(str(path))
-            except ConnectionRefusedError:
-                path.unlink()  # left behind by a daemon that died
-            else:
-                raise OSError(f"another readerd answers on {path}")
+    """A listening socket at `path`, 0660; ConfigError when it cannot be had."""
     listener = socket.socket(socket.AF_UNIX)
     before = os.umask(0o117)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_away(path)
         listener.bind(str(path))
+        listener.listen(64)
+    except OSError as error:
+        listener.close()
+        mistake = Mistake("http.socket", f"{path}: {error.strerror or error}")
+        raise ConfigError("the local door", (mistake,)) from error
     finally:
         os.umask(before)
-    listener.listen(64)
     listener.setblocking(False)
     return listener
+
+
+def _clear_away(path: Path) -> None:
+    """Remove what a daemon that died left behind; OSError when it is anything else."""
+    if not path.exists():
+        return
+    if not stat.S_ISSOCK(path.lstat().st_mode):
+        raise OSError(errno.EEXIST, "is there and is no socket")
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(str(path)) == 0:
+            raise OSError(errno.EADDRINUSE, "another readerd answers there")
+    path.unlink()
 
 
 class _Server(uvicorn.Server):
@@ -208,4 +215,5 @@ async def serve(app: Starlette, listener: socket.socket, path: Path) -> None:
         server.should_exit = True
         await task
         listener.close()
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)

@@ -1,20 +1,21 @@
-"""The retained set: what a subscriber finds when it comes, built anew on every connect.
+"""What a subscriber finds when it comes: who we are, what the bench does, whether all is well.
 
-`status` says who is connected, `info` who we are, `state` what the bench does, `health` whether it
-is well (with the last sequence of each stream, so that a gap is seen), `last` the newest result.
+`info` says who we are, `state` what the bench does, `health` whether it is well (with the last
+sequence of each stream, so that a gap is seen), `last` the newest result, `alarm/…` what a person
+must know. `status`, who is connected, is the publisher's own.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import datetime
-from typing import Literal
 
 from readerd.payload import (
+    AlarmMessage,
     HealthMessage,
     InfoMessage,
     LastMessage,
     ResultEnvelope,
     StateMessage,
-    StatusMessage,
     encode,
 )
 from readerd.run.bench import Bench
@@ -42,11 +43,6 @@ class Presence:
         self._store = store
         self._assays = list(assays)
         self._now = now
-        self._since = now()
-        self.session = store.next_session()
-
-    def status(self, status: Literal["online", "offline"]) -> bytes:
-        return encode(StatusMessage(status=status, session=self.session, since=self._since))
 
     def retained(self) -> dict[str, bytes]:
         """Topic below the root -> payload: info, state, health and, once there is one, last."""
@@ -61,19 +57,13 @@ class Presence:
 
     def info(self) -> InfoMessage:
         driver, identity = self._bench.driver, self._bench.identity
-        known = identity and {
-            "model": identity.model,
-            "serial": identity.serial,
-            "firmware": identity.firmware,
-            "wavelengths_nm": identity.wavelengths_nm,
-        }
         return InfoMessage(
             software="readerd",
             version=self._bridge.version,
             site=self._bridge.site,
             reader=self._bridge.reader,
             driver=driver.name,
-            instrument=known,
+            instrument=None if identity is None else asdict(identity),
             assays=self._assays,
             formats=list(driver.formats),
             photometric_range=driver.photometric_range,
@@ -86,7 +76,7 @@ class Presence:
         return StateMessage(
             state=bench.state,
             rev=bench.rev,
-            run_id=self._runner.current_run,
+            run_id=self._runner.current_run if bench.state == "reading" else None,
             since=bench.since,
             reason=bench.reason,
         )
@@ -116,3 +106,9 @@ class Presence:
             verdict=envelope.data.verdict,
             acquisition=envelope.data.acquisition,
         )
+
+    def alarm(self, code: str, text: str | None) -> bytes:
+        """A standing condition; empty bytes, which take it off the broker, when it is over."""
+        if text is None:
+            return b""
+        return encode(AlarmMessage(code=code, text=text, since=self._now()))

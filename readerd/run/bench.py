@@ -15,7 +15,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from readerd.driver.contract import Driver, OnStrip, Options, Reader
 from readerd.driver.link import Link, Transcript
@@ -82,6 +82,7 @@ class Bench:
         self._reader: Reader | None = None
         self._trouble: asyncio.Future[InstrumentError] | None = None
         self._retry_now = asyncio.Event()
+        self._ready = asyncio.Event()
         self._transcript = Transcript()
 
     @property
@@ -94,6 +95,7 @@ class Bench:
         self.reason = reason
         self.rev += 1
         self.since = self._now()
+        (self._ready.set if self._state == "ready" else self._ready.clear)()
         log.debug("bench from=%s to=%s reason=%s", before, self._state, reason)
         self._on_change()
 
@@ -109,6 +111,10 @@ class Bench:
         code = ErrorCode.READER_FAULT if self._state == "needs_human" else ErrorCode.READER_OFFLINE
         why = f": {self.reason}" if self.reason else ""
         raise RequestError(code, f"the reader is {self._state.replace('_', ' ')}{why}")
+
+    async def until_ready(self) -> None:
+        """Wait until a read would be accepted."""
+        await self._ready.wait()
 
     async def read(self, request: ReadRequest, on_strip: OnStrip) -> Measured:
         """One plate, measured once. InstrumentError and cancellation leave the ladder at work."""
@@ -136,9 +142,7 @@ class Bench:
             raise
         self._move("delivered")
         raw, transcript = self.evidence()
-        return Measured(
-            reading=reading, read_at=clock.finish(), raw=raw, transcript=transcript
-        )
+        return Measured(reading=reading, read_at=clock.finish(), raw=raw, transcript=transcript)
 
     def evidence(self) -> tuple[bytes, bytes]:
         """Every byte received and the whole transcript of the last read."""
@@ -158,14 +162,12 @@ class Bench:
             while True:
                 try:
                     await self._connect()
-                    if attempt:
-                        log.info("reader is back after %d attempts", attempt)
                     attempt = 0
                     await self._serve()
                 except InstrumentError as error:
                     attempt += 1
                     level = logging.WARNING if attempt == 1 else logging.DEBUG
-                    log.log(level, "reader lost attempt=%d reason=%s", attempt, error)
+                    log.log(level, "reader=lost attempt=%d reason=%s", attempt, error)
                     await self._give_up(error)
                 await self._pause(attempt)
         finally:
@@ -190,6 +192,7 @@ class Bench:
         self.identity = identity
         self._trouble = asyncio.get_running_loop().create_future()
         self._move("identified")
+        log.info("reader=ready model=%s serial=%s", identity.model, identity.serial)
 
     async def _serve(self) -> None:
         """Until the link is lost; every other trouble is mended on the open link, if it can be."""
@@ -198,7 +201,7 @@ class Bench:
             error = await self._next_trouble(link)
             if isinstance(error, LinkLost):
                 raise error
-            log.warning("recovering reason=%s", error)
+            log.warning("reader=recovering reason=%s", error)
             await reader.park()
             self._move("parked")
             await self._settle(reader)
@@ -207,8 +210,9 @@ class Bench:
         """Trouble from a read, or a link that is lost while nobody reads."""
         trouble = cast("asyncio.Future[InstrumentError]", self._trouble)
         watch = asyncio.create_task(link.lost())
+        either: list[asyncio.Future[Any]] = [watch, trouble]
         try:
-            await asyncio.wait({watch, trouble}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not trouble.done() and self._state == "reading":
                 await trouble  # the read that is under way meets the loss itself
             if trouble.done():
@@ -256,7 +260,7 @@ class Bench:
                 async with asyncio.timeout(PARK_ON_STOP_S):
                     await self._reader.park()
             except (InstrumentError, TimeoutError) as error:
-                log.warning("the reader was left as it is reason=%s", error or "no answer")
+                log.warning("reader=left_as_it_is reason=%s", str(error) or "no answer")
         await self._close()
 
 

@@ -151,7 +151,10 @@ class Runner:
     async def _measure(self, run_id: str, plan: Plan, assay: Assay) -> bool:
         """Whether the plate is in the journal; if not, the failure is."""
         request = ReadRequest(
-            wavelengths_nm=(plan.measurement_nm, *([plan.reference_nm] if plan.reference_nm else [])),
+            wavelengths_nm=(
+                plan.measurement_nm,
+                *([plan.reference_nm] if plan.reference_nm else []),
+            ),
             format=assay.layout.format,
             shake_s=assay.read.shake_s,
         )
@@ -186,9 +189,7 @@ class Runner:
             reference_nm=plan.reference_nm,
             photometric_range=self.bench.driver.photometric_range,
         )
-        outcome = Outcome(
-            finished_at=self.now(), delivered=delivered, result=result, raw=row.raw
-        )
+        outcome = Outcome(finished_at=self.now(), delivered=delivered, result=result, raw=row.raw)
         message = result_message(self.bridge, run, plan, assay, outcome, self._ulid())
         completed = self._event(
             "completed", run_id=run_id, subject=plan.plate, details={"verdict": result.verdict}
@@ -240,7 +241,9 @@ class Runner:
             if run.state == "read":
                 self._conclude(run.id)
             elif run.state == "reading":
-                text = "readerd ended while the plate was being read; it is not read again by itself"
+                text = (
+                    "readerd ended while the plate was being read; it is not read again by itself"
+                )
                 failure = Failure(code="interrupted", phase="read", text=text)
                 self._fail(run.id, failure, "interrupt", evidence=False)
             else:

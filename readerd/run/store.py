@@ -238,9 +238,7 @@ class Store:
         row = self._db.execute("SELECT state FROM runs WHERE id = ?", (run_id,)).fetchone()
         columns["state"] = states.move(states.RUN, row[0], event)
         assignments = ", ".join(f"{name} = ?" for name in columns)
-        self._db.execute(
-            f"UPDATE runs SET {assignments} WHERE id = ?", (*columns.values(), run_id)
-        )
+        self._db.execute(f"UPDATE runs SET {assignments} WHERE id = ?", (*columns.values(), run_id))
 
     def _keep(self, run_id: str, row: ReadingRow) -> None:
         reading = None if row.reading is None else json.dumps(row.reading)

@@ -24,7 +24,9 @@ def test_every_state_can_be_reached(name: str) -> None:
 
 
 def test_an_illegal_move_says_what_is_allowed() -> None:
-    with pytest.raises(states.IllegalMove, match="'keep' in state 'accepted'; allowed: begin, fail"):
+    with pytest.raises(
+        states.IllegalMove, match="'keep' in state 'accepted'; allowed: begin, fail"
+    ):
         states.move(states.RUN, "accepted", "keep")
 
 

@@ -1,4 +1,4 @@
-"""The way to a running daemon: find its socket, ask it over HTTP. Standard library only: fast."""
+"""The client of the local door: find the daemon's socket, ask it over HTTP. Light, and so fast."""
 
 import http.client
 import json
