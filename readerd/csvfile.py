@@ -223,3 +223,33 @@ def _optical_density(table: Table, row: Row, column: int) -> OpticalDensity:
         column,
         f"{text!r} is no optical density; write a number such as 1.234, SAT, or leave it empty",
     )
+
+
+def standards_from_csv(text: str, source: str) -> tuple[tuple[float, float], ...]:
+    """(concentration, response) of every line of a file with that header, in its order."""
+    table = read_table(text, source)
+    dose, response = table.column("concentration", "conc"), table.column("response", "y", "od")
+    pairs = []
+    for row in table.rows:
+        concentration = table.number(row, dose)
+        if concentration < 0:
+            raise table.cell_mistake(row, dose, "a concentration is 0 or more")
+        pairs.append((concentration, table.number(row, response)))
+    if not pairs:
+        raise table.mistake("line 2", "no standard follows the header")
+    return tuple(pairs)
+
+
+def unknowns_from_csv(text: str, source: str) -> dict[str, tuple[float, ...]]:
+    """Responses by id of a file with the header `id,response`; repeated ids are replicates."""
+    table = read_table(text, source)
+    name, response = table.column("id", "sample_id"), table.column("response", "y", "od")
+    unknowns: dict[str, tuple[float, ...]] = {}
+    for row in table.rows:
+        key = row.cells[name]
+        if not key:
+            raise table.cell_mistake(row, name, "no id")
+        unknowns[key] = (*unknowns.get(key, ()), table.number(row, response))
+    if not unknowns:
+        raise table.mistake("line 2", "no unknown follows the header")
+    return unknowns

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class Calibration:
     fit: Fit
     curve: Curve | None
     direction: Direction | None
+    blank: float = 0.0  # what `fit_standards` subtracted, to be subtracted from unknowns too
 
 
 def calibrate(levels: Sequence[LevelData], settings: CurveSettings) -> Calibration:
@@ -62,14 +63,12 @@ def calibrate(levels: Sequence[LevelData], settings: CurveSettings) -> Calibrati
 def fit_standards(
     concentrations: Sequence[float], responses: Sequence[float], settings: CurveSettings
 ) -> Calibration:
-    """Fit loose standard wells, grouped by concentration; subtracts the zero standard if told to.
-
-    The caller subtracts `zero_mean` from unknowns as well when the setting says `subtract`.
-    """
+    """Fit loose standard wells, grouped by concentration; subtracts the zero standard if told to."""
     wells: dict[float, list[float]] = {}
     for x, y in zip(concentrations, responses, strict=True):
         wells.setdefault(x, []).append(y)
-    blank = zero_mean(concentrations, responses) if settings.zero_standard == "subtract" else 0.0
+    zero = sorted(wells.get(0.0, ())) if settings.zero_standard == "subtract" else []
+    blank = math.fsum(zero) / len(zero) if zero else 0.0
     levels = [
         LevelData(
             position=f"S{rank + 1}",
@@ -78,13 +77,7 @@ def fit_standards(
         )
         for rank, x in enumerate(sorted(wells, reverse=True))
     ]
-    return calibrate(levels, settings)
-
-
-def zero_mean(concentrations: Sequence[float], responses: Sequence[float]) -> float:
-    """Mean response of the zero standard; 0 when there is none."""
-    zero = sorted(y for x, y in zip(concentrations, responses, strict=True) if x == 0)
-    return math.fsum(zero) / len(zero) if zero else 0.0
+    return replace(calibrate(levels, settings), blank=blank)
 
 
 def _free_count(settings: CurveSettings) -> int:

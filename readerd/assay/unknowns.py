@@ -1,0 +1,97 @@
+"""Loose unknowns on a loose curve: what `readerd fit --unknowns` asks, without plate or layout."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from readerd.assay.curve.fit import Calibration
+from readerd.assay.curve.inverse import Estimate, read_means, read_wells
+from readerd.assay.curve.report import cv_pct
+from readerd.assay.result import Qualifier, Status
+from readerd.assay.saying import Range, range_of, say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """One unknown with n replicates; the words are those of `Sample`."""
+
+    id: str
+    n: int
+    mean: float
+    cv_pct: float | None
+    concentration: float | None
+    se: float | None
+    ci95: tuple[float | None, float | None] | None
+    ci95_method: Literal["delta", "inversion"] | None
+    qualifier: Qualifier | None
+    limit: float | None
+    extrapolated: float | None
+    status: Status
+
+
+def read_unknowns(
+    calibration: Calibration,
+    unknowns: Mapping[str, Sequence[float]],
+    *,
+    replicates: Literal["mean-response", "mean-concentration"] = "mean-response",
+    extrapolate: bool = False,
+    flat: float | None = None,
+) -> tuple[Unknown, ...]:
+    """The unknowns in their order; without a curve they keep mean and CV, status `no_curve`.
+
+    `flat` overrides where the inversion interval takes over: 0 everywhere, infinity nowhere.
+    """
+    usable = _range(calibration)
+    estimates: list[Estimate | None] = [None] * len(unknowns)
+    blank = calibration.blank
+    groups = [sorted(value - blank for value in values) for values in unknowns.values()]
+    if usable is not None and groups:
+        sizes = np.array([len(values) for values in groups])
+        y = np.array([value for values in groups for value in values])
+        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        if replicates == "mean-concentration":
+            estimates = read_wells(usable.curve, y, starts)
+        else:
+            means = np.array([math.fsum(values) / len(values) for values in groups])
+            span = (usable.lloq, usable.uloq)
+            given = {} if flat is None else {"flat": flat}
+            estimates = read_means(usable.curve, means, sizes, span, **given)
+    return tuple(
+        _unknown(name, values, usable, estimate, extrapolate)
+        for name, values, estimate in zip(unknowns, groups, estimates, strict=True)
+    )
+
+
+def _range(calibration: Calibration) -> Range | None:
+    fit, curve = calibration.fit, calibration.curve
+    if curve is None or fit.lloq is None or fit.uloq is None:
+        return None
+    return range_of(curve, fit.lloq, fit.uloq)
+
+
+def _unknown(
+    name: str,
+    values: Sequence[float],
+    usable: Range | None,
+    estimate: Estimate | None,
+    extrapolate: bool,
+) -> Unknown:
+    mean = math.fsum(values) / len(values)
+    said = say(usable, estimate, mean, saturated=False, dilution=1.0, extrapolate=extrapolate)
+    return Unknown(
+        id=name,
+        n=len(values),
+        mean=mean,
+        cv_pct=cv_pct(values),
+        concentration=said.concentration,
+        se=said.se,
+        ci95=said.ci95,
+        ci95_method=said.method,
+        qualifier=said.qualifier,
+        limit=said.limit,
+        extrapolated=said.extrapolated,
+        status=said.status,
+    )
