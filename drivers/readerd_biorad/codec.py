@@ -190,6 +190,16 @@ def reply_decoder() -> LineDecoder[Reply]:
     return LineDecoder(_parse_reply())
 
 
+def acknowledgement_decoder() -> LineDecoder[Reply]:
+    """AQ, RL: a reply without text. An answer to something else is GarbledReply."""
+    return LineDecoder(_parse_acknowledgement())
+
+
+def identity_decoder() -> LineDecoder[Reply]:
+    """ID: a reply with text, or a refusal. An acknowledgement of something else is GarbledReply."""
+    return LineDecoder(_parse_identity())
+
+
 def filters_decoder() -> LineDecoder[Filters | Reply]:
     """FSTATUS; a Reply when it is refused."""
     return LineDecoder(_parse_filters())
@@ -202,6 +212,20 @@ def counters_decoder() -> LineDecoder[Counters | Reply]:
 
 def _parse_reply() -> Parser[Reply]:
     return head((yield))
+
+
+def _parse_acknowledgement() -> Parser[Reply]:
+    reply = head((yield))
+    if reply.text:
+        raise GarbledReply(f"{reply.text[:40]!r} where an acknowledgement has no text")
+    return reply
+
+
+def _parse_identity() -> Parser[Reply]:
+    reply = head((yield))
+    if not reply.refused and not reply.text:
+        raise GarbledReply("an acknowledgement where the instrument's name was asked for")
+    return reply
 
 
 def _parse_filters() -> Parser[Filters | Reply]:

@@ -34,9 +34,10 @@ from readerd_biorad.codec import (
     Filters,
     IdentityScan,
     Reply,
+    acknowledgement_decoder,
     counters_decoder,
     filters_decoder,
-    reply_decoder,
+    identity_decoder,
 )
 from readerd_biorad.options import TRANSFER_S, Model680Options, measurement_s
 
@@ -49,6 +50,7 @@ SHAKE_SPEEDS = {"low": "L", "medium": "M", "high": "H"}
 LONGEST_SHAKE_S = 999
 
 CHALLENGE = Command("AQ").to_bytes() + Command("ID").to_bytes()
+CHALLENGE_REPLIES = 2
 
 
 class Model680:
@@ -85,21 +87,23 @@ class Model680:
         """Local mode and a clean link, whatever went on before."""
         if self._link.dirty:
             await self._challenge("park")
-        released = await self._ask(Command("RL"), reply_decoder(), "park")
+        released = await self._ask(Command("RL"), acknowledgement_decoder(), "park")
         if released.code not in (SUCCESS, NOT_REMOTE):
             self._refused(released, "park")
 
     async def _challenge(self, phase: str) -> None:
-        answer = await self._link.challenge(
-            CHALLENGE, IdentityScan, answer_s=self._options.reply_timeout_s, phase=phase
-        )
-        _require_model(answer, phase)
+        """Afterwards the link is clean and the instrument is in remote mode, whichever it is."""
+        answer_s = CHALLENGE_REPLIES * self._options.reply_timeout_s
+        await self._link.challenge(CHALLENGE, IdentityScan, answer_s=answer_s, phase=phase)
 
     async def _in_remote_mode(
         self, conversation: Callable[[], Awaitable[T]]
     ) -> tuple[T, InstrumentError | None]:
         """What the conversation returns, and what went wrong when leaving remote mode after it."""
-        await self._order(Command("AQ"), "enter remote mode")
+        phase = "enter remote mode"
+        entered = await self._ask(Command("AQ"), acknowledgement_decoder(), phase)
+        if entered.refused:
+            self._refused(entered, phase)
         try:
             result = await conversation()
         except BaseException:
@@ -112,7 +116,7 @@ class Model680:
             return None
         phase = "leave remote mode"
         try:
-            released = await self._ask(Command("RL"), reply_decoder(), phase)
+            released = await self._ask(Command("RL"), acknowledgement_decoder(), phase)
             if released.code not in (SUCCESS, NOT_REMOTE):
                 self._refused(released, phase)
         except InstrumentError as error:
@@ -120,7 +124,9 @@ class Model680:
         return None
 
     async def _who(self, phase: str) -> tuple[Identity, Filters]:
-        answer = await self._order(Command("ID"), phase)
+        answer = await self._ask(Command("ID"), identity_decoder(), phase)
+        if answer.refused:
+            self._refused(answer, phase)
         model = _require_model(answer, phase)
         filters = await self._ask(Command("FSTATUS"), filters_decoder(), f"{phase} filters")
         if isinstance(filters, Reply):
@@ -214,12 +220,6 @@ class Model680:
         if data.taken_at is not None:
             notes.append(f"instrument clock {data.taken_at} (day first)")
         return tuple(notes)
-
-    async def _order(self, command: Command, phase: str) -> Reply:
-        reply = await self._ask(command, reply_decoder(), phase)
-        if reply.refused:
-            self._refused(reply, phase)
-        return reply
 
     async def _ask(self, command: Command, decoder: Decoder[T], phase: str) -> T:
         within_s = self._options.reply_timeout_s

@@ -13,7 +13,9 @@ come. A link is *born* dirty: the process before us may have died in mid-read.
 How long. A challenge waits as long as the abandoned command was allowed to take (the link remembers
 its deadline) plus the time of one short answer, and asks a few times more, because an instrument
 that is busy may also drop what it is sent. Every query may be answered in the end, so the link
-counts the answers it is owed and takes those too before it calls itself clean.
+counts the answers it is owed and takes those too before it calls itself clean. The command that
+was abandoned counts as well when it was itself the challenge's last query: its late answer looks
+like the answer to the challenge, whose own would then be left over.
 
 Rejected: waiting for quiet (the late answer comes after the silence); flushing the input (it has
 not arrived yet); closing and opening the port (the instrument does not notice).
@@ -50,6 +52,7 @@ class Link:
         self._busy = False
         self._owed_until_s = 0.0
         self._owed_answers = 0
+        self._abandoned = b""
 
     @property
     def dirty(self) -> bool:
@@ -84,6 +87,7 @@ class Link:
             self.transcript.record(now_s, "<", self._stream.discard())
         self._dirty = True
         self._owed_until_s = now_s + within_s
+        self._abandoned = command
         reply = await self._exchange(command, decoder, self._owed_until_s, gap_s, phase)
         self._dirty = False
         return reply
@@ -101,7 +105,10 @@ class Link:
         if self._busy:
             raise DirtyLink(f"{phase}: somebody else is talking on this link")
         patience_s = self.remaining_s() + answer_s
+        if self._dirty and self._abandoned and command.endswith(self._abandoned):
+            self._owed_answers += 1
         self._dirty = True
+        self._abandoned = b""
         for attempt in range(1, CHALLENGES + 1):
             self._owed_answers += 1
             deadline_s = loop.time() + patience_s

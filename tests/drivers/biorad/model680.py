@@ -1,0 +1,101 @@
+"""A simulated Model 680 with a plate that can be exchanged, and the real reader on its line."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from readerd.driver.chemistry import Chemistry
+from readerd.driver.link import Link
+from readerd.driver.stream import LineSettings
+from readerd.driver.transport import TwinStream
+from readerd.driver.virtual import TwinSetup, parse_fault
+from readerd.errors import InstrumentError
+from readerd.plate import OpticalDensity, ReadRequest, Strip, Unread
+from readerd_biorad import DRIVER
+from readerd_biorad.options import Model680Options
+from readerd_biorad.reader import Model680
+from tests.virtual_clock import run_virtual
+
+T = TypeVar("T")
+
+DUAL = ReadRequest(wavelengths_nm=(450, 570))
+PLATE_1, PLATE_2 = 1, 2
+
+
+def values(plate: int, wavelength_nm: int) -> list[OpticalDensity]:
+    """Every well of every plate and wavelength different, three decimals, all kinds of cells."""
+    if wavelength_nm != 450:
+        return [round(0.03 + plate / 100 + index / 10_000, 3) for index in range(96)]
+    numbers: list[OpticalDensity] = [round(plate + index / 50, 3) for index in range(96)]
+    numbers[1], numbers[2], numbers[3] = -0.005 * plate, Unread.SATURATED, 0.0
+    numbers[4], numbers[5] = 3.5, -3.5
+    return [n if isinstance(n, Unread) or n <= 3.5 else Unread.SATURATED for n in numbers]
+
+
+@dataclass
+class Bench:
+    """One twin that outlives its connections, one open link and reader at a time."""
+
+    faults: tuple[str, ...] = ()
+    filters_nm: tuple[int | None, ...] | None = None
+    twin_options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    line: LineSettings = field(default_factory=LineSettings)
+
+    def __post_init__(self) -> None:
+        self.plates: dict[int, list[OpticalDensity]] = {}
+        self.lay(PLATE_1)
+        setup = TwinSetup(
+            chemistry=Chemistry(format=96, plates=self.plates),
+            filters_nm=self.filters_nm,
+            faults=tuple(parse_fault(spec) for spec in self.faults),
+            options=self.twin_options,
+        )
+        self.twin = DRIVER.twin(setup)
+        self.settings = Model680Options(**self.options)
+        self.strips: list[Strip] = []
+
+    def lay(self, plate: int) -> None:
+        """Put another plate on the carrier."""
+        self.plates.update({nm: values(plate, nm) for nm in (405, 450, 490, 570, 630)})
+
+    def plug_in(self) -> None:
+        self.link = Link(TwinStream(self.twin, self.line))
+        self.reader = Model680(self.link, self.settings)
+
+    async def read(self, request: ReadRequest = DUAL) -> dict[int, tuple[OpticalDensity, ...]]:
+        return dict((await self.reader.read(request, self.strips.append)).plates)
+
+    def expected(self, request: ReadRequest = DUAL) -> dict[int, tuple[OpticalDensity, ...]]:
+        return {nm: tuple(self.plates[nm]) for nm in request.wavelengths_nm}
+
+    async def settle(self) -> None:
+        """The bench's ladder in small: park and identify; else plug in again."""
+        for _ in range(10):
+            try:
+                await self.reader.park()
+                await self.reader.identify()
+            except InstrumentError:
+                await self.link.close()
+                await asyncio.sleep(1)
+                self.plug_in()
+            else:
+                return
+        raise AssertionError("never came back")
+
+    def run(self, talk: Callable[["Bench"], Awaitable[T]]) -> T:
+        """Power up, plug in and talk, in virtual time."""
+
+        async def main() -> T:
+            self.plug_in()
+            try:
+                return await talk(self)
+            finally:
+                await self.link.close()
+
+        return run_virtual(main())
+
+
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
