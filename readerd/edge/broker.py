@@ -1,0 +1,88 @@
+"""What the edge asks of a broker: the seam between the publisher and the MQTT library."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from readerd.errors import ReaderdError
+
+# MQTT 5.0, 2.4: reason codes from here on refuse; 0x10 (nobody subscribed) is still a success.
+REFUSED_FROM: Final = 0x80
+# MQTT 5.0, 2.4: another connection came with our client id.
+SESSION_TAKEN_OVER: Final = 0x8E
+
+
+class BrokerLost(ReaderdError):
+    """No connection, or no longer; connect again. `reason` is the broker's code, if it gave one."""
+
+    def __init__(self, text: str, reason: int | None = None) -> None:
+        self.reason = reason
+        super().__init__(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message to the broker; `expiry_s` and `content_type` exist on MQTT 5 only."""
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+    expiry_s: int | None = None
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """A message from the broker; `retained` means that it is old, from before we subscribed."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    response_topic: str | None = None
+    correlation: bytes | None = None
+
+
+class Connection(Protocol):
+    """One connection, from the broker's welcome to its end. Every verb may raise BrokerLost."""
+
+    @property
+    def version(self) -> str:
+        """`5` or `3.1.1`."""
+        ...
+
+    @property
+    def window(self) -> int:
+        """How many QoS 1 messages the broker takes at once."""
+        ...
+
+    def publish(self, message: Outgoing) -> asyncio.Future[int]:
+        """Hand it over now; the future becomes the acknowledgement's reason code (QoS 0: 0).
+
+        The future stays open when the connection ends: whoever waits has a deadline.
+        """
+        ...
+
+    def is_congested(self) -> bool:
+        """Whether bytes handed over before still wait for the network."""
+        ...
+
+    async def subscribe(self, topic_filter: str) -> int:
+        """Ask for a filter, not for what is retained there; the broker's reason code."""
+        ...
+
+    def incoming(self) -> AsyncIterator[Incoming]:
+        """What arrives, until BrokerLost."""
+        ...
+
+    async def goodbye(self) -> None:
+        """End it in order, so that the will is not sent."""
+        ...
+
+
+class Connect(Protocol):
+    """Opens a connection; leaving the context without `goodbye` cuts it, and the will speaks."""
+
+    def __call__(self, will: Outgoing) -> AbstractAsyncContextManager[Connection]: ...

@@ -1,0 +1,204 @@
+"""The outbox on its way to the broker.
+
+The problem: a row may be closed only when the broker has said yes to it, the broker may say no,
+say nothing or die in between, and a weekend's backlog must neither fill the memory nor lose its
+order. The rule: rows are offered in sequence, at most a window of them unanswered at a time. What
+is in flight is remembered here only: after any loss the journal is read again from its first
+stored row, so a row may be told twice and is never left out. Accepted rows are closed in batches,
+when half of what is in flight is answered: one commit for ten rows in a backlog, at once for one.
+
+A topic that the broker refuses keeps its rows and its order: nothing more is offered on it until a
+single row, offered again after a growing pause, is accepted. Other topics go on meanwhile.
+
+Rejected: closing a row per acknowledgement (three commits a row cost four fifths of the speed),
+skipping a refused row (the next one would arrive out of order), polling the journal (`wake` is
+called by whoever stored).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from readerd.edge.broker import REFUSED_FROM, BrokerLost, Connection, Outgoing
+from readerd.edge.timing import Pause, Timing
+
+# CloudEvents, MQTT protocol binding 1.0, section 3.2: the structured mode's content type.
+CONTENT_TYPE: Final = "application/cloudevents+json"
+
+
+class OutboxRow(Protocol):
+    """One message on its way to the LIMS; `topic` is relative to the root topic."""
+
+    @property
+    def row_id(self) -> int: ...
+
+    @property
+    def topic(self) -> str: ...
+
+    @property
+    def payload(self) -> bytes: ...
+
+
+class Outbox(Protocol):
+    """The journal as the drain sees it. Each method is one transaction and contains no await."""
+
+    def pending(self, limit: int, after_row_id: int = 0) -> Sequence[OutboxRow]:
+        """Rows in state stored beyond `after_row_id`, oldest first."""
+        ...
+
+    def broker_acked(self, row_ids: Sequence[int], at: str) -> None:
+        """The broker has these rows; a repeat changes nothing."""
+        ...
+
+
+class Refusals(Protocol):
+    """Who wants to know which topics the broker refuses."""
+
+    def refused(self, topic: str, reason: int) -> None: ...
+
+    def accepted(self, topic: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A row that was offered and is not answered, or answered and not yet closed."""
+
+    row: OutboxRow
+    answer: asyncio.Future[int]
+    deadline: float
+
+
+class Drain:
+    """Offers the outbox to one connection after another."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        root_topic: str,
+        *,
+        now: Callable[[], datetime],
+        refusals: Refusals,
+        timing: Timing,
+    ) -> None:
+        self._outbox = outbox
+        self._root_topic = root_topic
+        self._now = now
+        self._refusals = refusals
+        self._timing = timing
+        self._stir = asyncio.Event()
+        self._flights: dict[int, _Flight] = {}
+        self._cursor = 0
+        self._pauses: dict[str, Pause] = {}  # by refused topic
+        self._held_until: dict[str, float] = {}  # refused topics that rest now
+
+    def wake(self) -> None:
+        """A row was stored."""
+        self._stir.set()
+
+    async def run(self, connection: Connection) -> None:
+        """Drain into this connection until BrokerLost or cancellation."""
+        self._flights.clear()
+        self._held_until.clear()
+        self._cursor = 0
+        try:
+            while True:
+                self._stir.clear()
+                await self._offer(connection)
+                await self._something()
+                self._settle(least=(len(self._flights) + 1) // 2)
+                self._look_at_the_clock()
+        finally:
+            self._settle(least=1)
+
+    async def _offer(self, connection: Connection) -> None:
+        """Offer the next rows until the window is full or the journal has no more."""
+        while (room := connection.window - len(self._flights)) > 0:
+            rows = self._outbox.pending(room, self._cursor)
+            if not rows:
+                return
+            for row in rows:
+                self._cursor = row.row_id
+                if row.row_id not in self._flights and not self._is_held(row.topic):
+                    self._send(connection, row)
+            await asyncio.sleep(0)  # a long row of held topics must not stop the loop
+
+    def _is_held(self, topic: str) -> bool:
+        """A refused topic rests, and after its rest gets one row in flight, not a window."""
+        if topic not in self._pauses:
+            return False
+        return topic in self._held_until or any(
+            flight.row.topic == topic for flight in self._flights.values()
+        )
+
+    def _send(self, connection: Connection, row: OutboxRow) -> None:
+        answer = connection.publish(
+            Outgoing(
+                topic=f"{self._root_topic}/{row.topic}",
+                payload=row.payload,
+                content_type=CONTENT_TYPE,
+            )
+        )
+        answer.add_done_callback(lambda _: self._stir.set())
+        deadline = _loop_time() + self._timing.acknowledge_within_s
+        self._flights[row.row_id] = _Flight(row, answer, deadline)
+
+    async def _something(self) -> None:
+        """Wait for a new row, an answer, a deadline or the end of a topic's rest."""
+        until = list(self._held_until.values())
+        until += [one.deadline for one in self._flights.values() if not one.answer.done()][:1]
+        try:
+            async with asyncio.timeout_at(min(until, default=None)):
+                await self._stir.wait()
+        except TimeoutError:
+            pass
+
+    def _settle(self, *, least: int) -> None:
+        """Close what was accepted, hold what was refused, if at least so many are answered."""
+        answered = [flight for flight in self._flights.values() if flight.answer.done()]
+        if not answered or len(answered) < least:
+            return
+        accepted: list[int] = []
+        for flight in answered:
+            del self._flights[flight.row.row_id]
+            if flight.answer.result() < REFUSED_FROM:
+                accepted.append(flight.row.row_id)
+                self._accept(flight.row)
+            else:
+                self._hold(flight.row, flight.answer.result())
+        if accepted:
+            self._outbox.broker_acked(accepted, self._now().isoformat(timespec="milliseconds"))
+
+    def _accept(self, row: OutboxRow) -> None:
+        """A refused topic is free again when the row that tried it after its rest got through."""
+        if row.topic in self._pauses and row.topic not in self._held_until:
+            del self._pauses[row.topic]
+            self._refusals.accepted(row.topic)
+            self._start_over()
+
+    def _hold(self, row: OutboxRow, reason: int) -> None:
+        if row.topic not in self._held_until:
+            pause = self._pauses.setdefault(row.topic, self._timing.pause())
+            self._held_until[row.topic] = _loop_time() + pause.next_s()
+        self._refusals.refused(row.topic, reason)
+
+    def _look_at_the_clock(self) -> None:
+        """Free the topics whose rest is over; BrokerLost when an answer is overdue."""
+        now = _loop_time()
+        for topic in [topic for topic, until in self._held_until.items() if until <= now]:
+            del self._held_until[topic]
+            self._start_over()
+        for flight in self._flights.values():
+            if not flight.answer.done() and flight.deadline <= now:
+                within_s = self._timing.acknowledge_within_s
+                raise BrokerLost(f"no acknowledgement within {within_s:g} s")
+
+    def _start_over(self) -> None:
+        """Look again from the first stored row; what is in flight is passed over."""
+        self._cursor = 0
+        self._stir.set()
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
