@@ -63,7 +63,7 @@ def calibrate(levels: Sequence[LevelData], settings: CurveSettings) -> Calibrati
 def fit_standards(
     concentrations: Sequence[float], responses: Sequence[float], settings: CurveSettings
 ) -> Calibration:
-    """Fit loose standard wells, grouped by concentration; subtracts the zero standard if told to."""
+    """Fit loose standard wells, grouped by concentration; subtracts the zero standard if told."""
     wells: dict[float, list[float]] = {}
     for x, y in zip(concentrations, responses, strict=True):
         wells.setdefault(x, []).append(y)
