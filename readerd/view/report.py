@@ -16,7 +16,6 @@ from readerd.view.words import (
     Outcome,
     flag_legend,
     reasons,
-    rule_text,
     sample_state,
     tally,
 )
@@ -25,6 +24,8 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _RELEASE = "Not reviewed here: release is the word of the laboratory's own system."
 # From here on a second column of samples pays.
 _ONE_COLUMN = 12
+# More would push the page off its sheet.
+_REASONS_SHOWN = 5
 # Letters that a wide column holds without wrapping.
 _SHORT = 14
 
@@ -43,7 +44,7 @@ def report_page(
         body += [
             _curve_row(outcome, origin, recovery_limits_pct),
             _plates_row(outcome, origin),
-            _words_row(outcome),
+            _words(outcome),
             _samples(outcome.samples),
         ]
     body.append(_footer(origin))
@@ -61,7 +62,10 @@ def report_page(
 
 def _header(outcome: Outcome, origin: Provenance, name: str) -> Markup:
     badge = tag("div", VERDICT_WORDS[outcome.verdict], class_=f"badge {outcome.verdict}")
-    why = [tag("li", line) for line in reasons(outcome, origin.failure)]
+    lines = reasons(outcome, origin.failure)
+    why = [tag("li", line) for line in lines[:_REASONS_SHOWN]]
+    if len(lines) > _REASONS_SHOWN:
+        why.append(tag("li", f"and {len(lines) - _REASONS_SHOWN} more, in the table of rules"))
     if outcome.samples:
         why.append(tag("li", tally(outcome.samples), class_="quiet"))
     facts = [tag("div", tag("dt", label), tag("dd", text)) for label, text in origin.head.items()]
@@ -147,16 +151,20 @@ def _standard(level: Level) -> tuple[Content, ...]:
 
 
 def _rules(qc: Qc) -> Markup:
+    """All rules in three short tables; the words of those that fell stand at the top."""
     title = tag("h2", f"Acceptance, profile {qc.profile}")
     if not qc.rules:
         return join([title, tag("p", "No rules were applied.", class_="quiet")])
-    rows = [_rule(rule) for rule in qc.rules]
-    return join([title, _table(("", "rule", "seen", "limit"), rows, left=(0, 1), wide=(1,))])
+    third = -(-len(qc.rules) // 3)
+    parts = [qc.rules[start : start + third] for start in range(0, len(qc.rules), third)]
+    heads = ("", "rule", "seen", "limit")
+    tables = [_table(heads, [_rule(rule) for rule in part], left=(0, 1)) for part in parts]
+    return join([title, tag("div", *tables, class_="row three")])
 
 
 def _rule(rule: Rule) -> tuple[Content, ...]:
-    words = rule_text(rule) if rule.text else rule.id
-    return _verdict(rule.verdict), words, r.quantity(rule.observed), r.quantity(rule.limit)
+    name = tag("span", rule.id, title=rule.text)
+    return _verdict(rule.verdict), name, r.quantity(rule.observed), r.quantity(rule.limit)
 
 
 def _verdict(verdict: str) -> Markup:
@@ -174,18 +182,16 @@ def _plates_row(outcome: Outcome, origin: Provenance) -> Markup:
     return tag("section", *map(Markup, pictures), class_="row plates")
 
 
-def _words_row(outcome: Outcome) -> Markup:
-    legend = [
-        tag("li", tag("b", flag.value), f" {meaning}") for flag, meaning in flag_legend(outcome)
-    ]
+def _words(outcome: Outcome) -> Markup:
+    """Rules, then what the flags on this plate mean, then who was left out and why."""
+    parts = [_rules(outcome.qc)]
+    legend = [join([tag("b", flag.value), f" {meaning}"]) for flag, meaning in flag_legend(outcome)]
+    if legend:
+        parts.append(tag("p", "Flags: ", join(legend, "; ")))
     masked = _masked(outcome)
-    words = [
-        tag("h2", "Flags on this plate"),
-        tag("ul", *legend) if legend else tag("p", "None.", class_="quiet"),
-        *([tag("h2", "Masked wells"), tag("p", masked)] if masked else []),
-    ]
-    rules = tag("div", _rules(outcome.qc))
-    return tag("section", rules, tag("div", *words), class_="row two")
+    if masked:
+        parts.append(tag("p", f"Masked wells: {masked}"))
+    return tag("section", *parts)
 
 
 def _masked(outcome: Outcome) -> str:
@@ -251,6 +257,6 @@ def _table(
 
 
 def _footer(origin: Provenance) -> Markup:
-    facts = " · ".join(f"{label} {text}" for label, text in origin.foot.items())
-    lines = [*origin.remarks, *([facts] if facts else [])]
-    return tag("footer", *(tag("p", line) for line in lines), tag("p", _RELEASE))
+    facts = (f"{label} {text}" for label, text in origin.foot.items())
+    lines = (" · ".join(origin.remarks), " · ".join(facts), _RELEASE)
+    return tag("footer", *(tag("p", line) for line in lines if line))

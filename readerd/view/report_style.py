@@ -31,7 +31,8 @@ dt {{ color: {QUIET}; font-size: 6.2pt }}
 dd {{ margin: 0; overflow-wrap: anywhere }}
 .row {{ display: grid; gap: 4mm; align-items: start }}
 .curve {{ grid-template-columns: 100mm minmax(0, 1fr) }}
-.plates {{ grid-template-columns: repeat(3, minmax(0, 1fr)); margin-top: 1mm }}
+.plates, .three {{ grid-template-columns: repeat(3, minmax(0, 1fr)) }}
+.plates {{ margin-top: 1mm }}
 .checks {{ margin-top: 1.5mm; gap: 2mm }}
 .checks, .two {{ grid-template-columns: repeat(2, minmax(0, 1fr)) }}
 svg {{ width: 100%; height: auto; display: block }}

@@ -10,7 +10,7 @@ from readerd.view.scene import CurveScene, Unknown, curve_scene
 from readerd.view.svg_frame import Frame
 from readerd.view.words import counted, no_curve_reason
 
-WIDTH, HEIGHT = 560, 356
+WIDTH, HEIGHT = 560, 340
 # Letters that fit above the plot; the description holds them all.
 _HEADLINE = 80
 # Mean width of a letter of the legend.
@@ -27,11 +27,13 @@ def curve_svg(
     response: str = "OD",
     named: bool = False,
     points: Sequence[tuple[float, float]] = (),
+    note: str = "",
 ) -> str:
     """The picture as text; without anything to draw it says why in its place.
 
     `named` gives each sample a name to point at (on a page), for about 60 bytes each;
-    `points` are the standards (concentration, response) when there is no plate.
+    `points` are the standards (concentration, response) when there is no plate;
+    `note` stands in the plot (`provisional`).
     """
     scene = curve_scene(fit, wells, samples, points=points)
     title = f"Standard curve {analyte}".strip()
@@ -48,14 +50,22 @@ def curve_svg(
         title,
         _in_words(scene, fit, reason),
         frame.grid(),
+        frame.axes(x_label, response),
+        *_layers(frame, scene, named),
+        _headline(reason),
+        tag("text", note, x=frame.left + 12, y=frame.top + 18, fill=QUIET) if note else "",
+    )
+
+
+def _layers(frame: Frame, scene: CurveScene, named: bool) -> tuple[Markup, ...]:
+    """From the back to the front."""
+    return (
         _limits(frame, scene),
         _band(frame, scene),
-        frame.axes(x_label, response),
         _line(frame, scene),
         _unknowns(frame, scene.unknowns, named),
         _replicates(frame, scene),
         _legend(frame, scene),
-        _headline(reason),
     )
 
 

@@ -35,19 +35,22 @@ _REASONS_SHOWN = 4
 
 
 def verdict_lines(outcome: Outcome, title: str = "", failure: str = "") -> RenderableType:
-    """The verdict in one line with its first reason; further reasons below it, a few at most."""
+    """The verdict and its gravest reason in one line; below it more reasons, the plate, a count."""
     why = reasons(outcome, failure)
-    text = Text()
-    text.append(f" {VERDICT_WORDS[outcome.verdict]} ", f"bold reverse {_style(outcome)}")
-    if title:
-        text.append(f" {printable(title)}", "bold")
-    text.append(f"  {why[0]}")
+    badge = Text(f" {VERDICT_WORDS[outcome.verdict]} ", f"bold reverse {_style(outcome)}")
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(badge, Text(why[0], "bold"))
     for reason in why[1:_REASONS_SHOWN]:
-        text.append(f"\n  {reason}")
+        grid.add_row("", reason)
     if len(why) > _REASONS_SHOWN:
-        text.append(f"\n  and {len(why) - _REASONS_SHOWN} more", "dim")
-    text.append(f"\n  {tally(outcome.samples)}")
-    return Portable(text)
+        grid.add_row("", Text(f"and {len(why) - _REASONS_SHOWN} more", "dim"))
+    if title:
+        grid.add_row("", Text(printable(title), "dim"))
+    if outcome.samples:
+        grid.add_row("", tally(outcome.samples))
+    return Portable(grid)
 
 
 def _style(outcome: Outcome) -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from readerd.assay.result import Flag, PlateResult
-from readerd.view.provenance import Provenance
+from readerd.assay.result import Flag, PlateResult, Rule
+from readerd.payload import ResultData
+from readerd.view.provenance import Provenance, provenance_of
 from readerd.view.report import report_page
 
 NO_NUMBER = re.compile(r"\b(nan|NaN|inf|None)\b")
@@ -140,3 +141,101 @@ def test_the_same_bytes_in_every_process(
         for seed in ("1", "2")
     }
     assert pages == {report_page(failed, origin).encode()}
+
+
+def test_many_reasons_do_not_push_the_page_off_its_sheet(
+    good: PlateResult, origin: Provenance
+) -> None:
+    rules = tuple(
+        Rule(id=f"rule-{n}", verdict="fail", observed=1.0, limit=2.0, text=f"reason {n}.")
+        for n in range(9)
+    )
+    plate = replace(good, verdict="fail", qc=replace(good.qc, rules=rules))
+    text = text_of(report_page(plate, origin))
+    assert "reason 4." in text
+    assert "reason 5." not in text
+    assert "and 4 more, in the table of rules" in text
+    assert all(rule.id in text for rule in rules)
+
+
+MESSAGE: dict[str, object] = {
+    "acquisition": "complete",
+    "curve": "accepted",
+    "verdict": "pass",
+    "flags": [],
+    "revision": 2,
+    "revises": 1,
+    "reason": "dilution corrected",
+    "failure": None,
+    "run": {
+        "id": "01JNF6Z7Q4T3W6B2H9M5K8P0RA",
+        "key": "k",
+        "read_type": "normal",
+        "attempt": 1,
+        "trigger": {"kind": "button", "source": "gpio"},
+        "operator": {"id": "op-17", "known_by": "badge"},
+        "started_at": "2026-03-04T09:15:02+01:00",
+        "finished_at": "2026-03-04T09:15:42+01:00",
+    },
+    "instrument": {
+        "reader": "bench2",
+        "driver": "biorad680",
+        "model": "Model 680",
+        "serial": None,
+        "firmware": "1.2",
+        "identity_verified": True,
+        "warnings": ["lamp weak"],
+        "notes": ["checksum over all bytes"],
+        "counters": {},
+    },
+    "software": {
+        "version": "1.0.0",
+        "assay": {"id": "il6-elisa", "version": "1", "sha256": "9f" * 32},
+        "config_sha256": "1c" * 32,
+    },
+    "kit": {"lot": "P123456", "expires": None},
+    "plate": {
+        "barcode": "PLT0001234",
+        "barcode_source": "scanner",
+        "format": 96,
+        "plate_map": {"id": None, "version": None, "source": "assay"},
+    },
+    "read": {
+        "measurement_nm": 450,
+        "reference_nm": 570,
+        "requested_reference_nm": 570,
+        "correction": "a450-a570",
+        "temperature_c": None,
+        "read_at": {},
+    },
+    "wells": None,
+    "fit": None,
+    "qc": {"profile": "m10", "rules": []},
+    "samples": [],
+    "raw": {"bytes": 1300, "sha256": "77" * 32},
+}
+
+
+@pytest.fixture
+def message() -> ResultData:
+    """A result as it stands on the wire."""
+    return ResultData.model_validate(MESSAGE)
+
+
+def test_a_message_brings_its_own_provenance(message: ResultData) -> None:
+    origin = provenance_of(message, "IL-6")
+    assert origin.plate == "PLT0001234"
+    assert origin.response == "450 – 570 nm"
+    assert origin.head["started"] == "2026-03-04 09:15:02 +01:00"
+    assert origin.head["revision"] == "2: dilution corrected"
+    assert origin.head["instrument"] == "Model 680, 1.2"
+    assert "kit expires" not in origin.head
+    assert "temperature" not in origin.head
+    assert origin.foot["wire bytes sha256"] == f"{'77' * 32} (1300 bytes)"
+    assert origin.remarks == ("lamp weak", "checksum over all bytes")
+
+
+def test_a_message_is_an_outcome_itself(message: ResultData) -> None:
+    text = text_of(report_page(message, provenance_of(message)))
+    assert text.startswith("il6-elisa · PLT0001234")
+    assert "no plate was delivered" in text
