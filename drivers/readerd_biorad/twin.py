@@ -2,7 +2,8 @@
 
 Own faults: `bad-checksum[@STEP[#N]]` (the measurement block's sum is off by one),
 `missing-filter:NM`, `operator-stop@STEP` (STOP is pressed when this command comes: local mode,
-8073), `error@STEP:CODE`, `wrong-instrument[:TEXT]` (what ID answers). Steps are command names.
+8073), `error@STEP:CODE`, `wrong-instrument[@ID#N][:TEXT]` (what ID answers). Steps are command
+names.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,6 +36,8 @@ TWIN_REFUSES = 9999
 # Chosen here: which filters come with the instrument is not known.
 FILTERS_NM = (405, 450, 490, 570, 595, 630, 655, None)
 SECOND_WAVELENGTH_SHARE = 0.5
+# 550 manual: what a Model 550 answers to ID.
+STRANGER = "0550"
 
 
 class Model680TwinOptions(Options):
@@ -59,9 +62,6 @@ class Model680Twin:
         own = [fault for fault in setup.faults if fault.kind in OWN_FAULTS]
         self._plan = FaultPlan(own)
         self._filters = _filters(setup, own)
-        self._name = next(
-            (f.arg or "Model 550" for f in own if f.kind == "wrong-instrument"), MODEL
-        )
         self._unread = b""
         self._remote = False
         self._last: PlateData | None = None
@@ -93,13 +93,14 @@ class Model680Twin:
             return self._short(step, Reply(SUCCESS))
         if not self._remote:
             return self._short(step, Reply(NOT_REMOTE))
+        stranger = faults.get("wrong-instrument")
         bad_checksum = "bad-checksum" in faults
         if step == "RPLATE":
             return self._read_plate(command.args, now_s, bad_checksum)
         if step == "RTPLATE":
             return self._send_plate(step, self._options.answer_s, bad_checksum)
         verbs: Mapping[str, Callable[[tuple[str, ...]], Reply | Filters | Counters]] = {
-            "ID": lambda _: Reply(SUCCESS, self._name),
+            "ID": lambda _: Reply(SUCCESS, (stranger.arg or STRANGER) if stranger else MODEL),
             "RL": self._to_local,
             "RS": self._to_local,
             "MR": lambda _: self._counters,

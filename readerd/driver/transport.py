@@ -85,21 +85,21 @@ async def open_transport(
         return await _open_tcp(address)
     if twin is None:
         raise ConfigError("port", (Mistake("reader.port", "twin: needs a simulated instrument"),))
-    return TwinStream(twin(), line, time_scale=time_scale)
+    return TwinStream(Wire(twin(), line, time_scale=time_scale))
 
 
 class TwinStream:
-    """A twin as a port: its answers arrive in the loop's own time."""
+    """A twin as a port: its answers arrive in the loop's own time.
 
-    def __init__(self, twin: Twin, line: LineSettings, *, time_scale: float = 1.0) -> None:
+    Closing the port does not stop the instrument: a wire that is opened again delivers what the
+    instrument says late.
+    """
+
+    def __init__(self, wire: Wire) -> None:
         self._inbox = Inbox()
-        self._wire = Wire(
-            twin,
-            line,
-            time_scale=time_scale,
-            deliver=self._inbox.put,
-            hang_up=lambda: self._inbox.end("twin: unplugged"),
-        )
+        self._wire = wire
+        self._closed = False
+        wire.attach(self._inbox.put, lambda: self._inbox.end("twin: unplugged"))
 
     async def receive(self) -> bytes:
         return await self._inbox.take()
@@ -115,8 +115,10 @@ class TwinStream:
         return await self._inbox.lost()
 
     async def close(self) -> None:
-        self._wire.stop()
-        self._inbox.end("twin: closed")
+        if not self._closed:
+            self._closed = True
+            self._wire.detach()
+            self._inbox.end("twin: closed")
 
 
 async def _open_tcp(address: PortAddress) -> ByteStream:

@@ -26,16 +26,16 @@ class _Piece:
 
 
 class Wire:
-    """Runs one twin in the loop. `deliver` gets bytes; `hang_up` is called when the line goes."""
+    """Runs one twin in the loop, for one listener at a time; without one, bytes are lost."""
 
     def __init__(
         self,
         twin: Twin,
         line: LineSettings,
         *,
-        time_scale: float,
-        deliver: Callable[[bytes], None],
-        hang_up: Callable[[], None],
+        time_scale: float = 1.0,
+        deliver: Callable[[bytes], None] | None = None,
+        hang_up: Callable[[], None] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._twin = twin
@@ -47,6 +47,14 @@ class Wire:
         self._free_at_s = 0.0
         self._queue: deque[_Piece] = deque()
         self._timer: asyncio.TimerHandle | None = None
+
+    def attach(self, deliver: Callable[[bytes], None], hang_up: Callable[[], None]) -> None:
+        """From now on this listener: `deliver` gets bytes, `hang_up` is called once at the end."""
+        self._deliver, self._hang_up = deliver, hang_up
+
+    def detach(self) -> None:
+        """Nobody listens any more; the instrument talks on."""
+        self._deliver = self._hang_up = None
 
     def receive(self, data: bytes) -> None:
         """Bytes from the client: let the twin answer in its own time."""
@@ -99,7 +107,9 @@ class Wire:
             piece = self._queue.popleft()
             if piece.hang_up:
                 self.stop()
-                self._hang_up()
+                if self._hang_up is not None:
+                    self._hang_up()
                 return
-            self._deliver(piece.data)
+            if self._deliver is not None:
+                self._deliver(piece.data)
         self._arm()

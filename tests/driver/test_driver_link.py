@@ -12,6 +12,7 @@ from readerd.driver.link import CHALLENGES, DirtyLink, Link
 from readerd.driver.stream import LineSettings
 from readerd.driver.transport import TwinStream
 from readerd.driver.virtual import Emission
+from readerd.driver.wire import Wire
 from readerd.errors import GarbledReply, LinkLost, NoReply
 from tests.cancelled_at import cancelled_at
 from tests.virtual_clock import run_virtual
@@ -79,7 +80,7 @@ def virtual(
     line: LineSettings = LINE,
 ) -> None:
     async def main() -> None:
-        link = Link(TwinStream(desk, line, time_scale=time_scale))
+        link = Link(TwinStream(Wire(desk, line, time_scale=time_scale)))
         try:
             await talk(link)
         finally:
@@ -145,7 +146,7 @@ def test_filling_in_front_of_a_reply_does_not_start_the_gap() -> None:
             return [filling, Emission(after_s=30, data=b"1.", step="answer")]
 
     async def main() -> None:
-        link = Link(TwinStream(Slow(), LINE))
+        link = Link(TwinStream(Wire(Slow(), LINE)))
         await challenge(link)
         assert await link.ask(b"a", Line(), within_s=60, gap_s=2, phase="a") == b"1."
 
@@ -169,7 +170,7 @@ def test_a_lost_link_carries_the_phase() -> None:
             return [Emission(after_s=1, data=b"<d", step="?", hang_up=True)]
 
     async def main() -> None:
-        link = Link(TwinStream(Cut(), LINE))
+        link = Link(TwinStream(Wire(Cut(), LINE)))
         with pytest.raises(LinkLost, match="hello: ") as caught:
             await link.challenge(b"?", Name, answer_s=2, phase="hello")
         assert caught.value.tail == b"<d"
@@ -187,7 +188,7 @@ def test_unsolicited_bytes_are_recorded_and_not_taken_for_the_answer() -> None:
             return [Emission(after_s=0, data=b"1.", step="a")]
 
     async def main() -> None:
-        link = Link(TwinStream(Chatty(), LINE))
+        link = Link(TwinStream(Wire(Chatty(), LINE)))
         await challenge(link)
         await asyncio.sleep(10)
         assert await link.ask(b"a", Line(), within_s=1, phase="a") == b"1."
@@ -267,7 +268,7 @@ def test_answers_to_earlier_challenges_do_not_stay_in_the_line() -> None:
             return [Emission(after_s=5 if now_s == 0 else 0.5, data=answer, step="?")]
 
     async def main() -> None:
-        link = Link(TwinStream(Buffering(), LINE))
+        link = Link(TwinStream(Wire(Buffering(), LINE)))
         await challenge(link)
         assert link.transcript.received == b"<desk>" * 3
         assert await link.ask(b"a", Line(), within_s=5, phase="a") == b"1."

@@ -16,7 +16,7 @@ from readerd.driver.virtual import (
     parse_fault,
     with_faults,
 )
-from readerd.driver.wire import LATENCY_S
+from readerd.driver.wire import LATENCY_S, Wire
 from readerd.errors import InputError, LinkLost
 from tests.virtual_clock import Deadlock, run_virtual
 
@@ -42,7 +42,7 @@ def heard(letters: bytes, *specs: str) -> list[tuple[float, bytes]]:
 
     async def main() -> list[tuple[float, bytes]]:
         twin = with_faults(Answers(), [parse_fault(spec) for spec in specs])
-        stream = TwinStream(twin, LineSettings(baud=10**9))
+        stream = TwinStream(Wire(twin, LineSettings(baud=10**9)))
         pieces = []
         loop = asyncio.get_running_loop()
         for letter in letters:
@@ -111,7 +111,7 @@ def test_coalesce_makes_one_piece_of_an_answer_and_the_next() -> None:
 def test_split_delivers_single_bytes() -> None:
     async def main() -> list[int]:
         twin = with_faults(Answers(), [parse_fault("split@a")])
-        stream = TwinStream(twin, LINE)
+        stream = TwinStream(Wire(twin, LINE))
         await stream.send(b"a")
         return [len(await stream.receive()) for _ in range(11)]
 
@@ -131,10 +131,10 @@ def test_unplugging_twice_needs_two_openings() -> None:
 
     async def main() -> bytes:
         for _ in range(2):
-            stream = TwinStream(twin, LINE)
+            stream = TwinStream(Wire(twin, LINE))
             await stream.send(b"a")
             assert await stream.lost() == "twin: unplugged"
-        stream = TwinStream(twin, LINE)
+        stream = TwinStream(Wire(twin, LINE))
         await stream.send(b"a")
         await asyncio.sleep(2)
         return stream.discard()
@@ -179,7 +179,7 @@ def test_every_byte_takes_its_time_on_the_wire(time_scale: float) -> None:
             return [Emission(after_s=2.0, data=b"x" * 960, step="x")]
 
     async def main() -> list[tuple[float, int]]:
-        stream = TwinStream(Thousand(), LINE, time_scale=time_scale)
+        stream = TwinStream(Wire(Thousand(), LINE, time_scale=time_scale))
         loop = asyncio.get_running_loop()
         await stream.send(b"go" * 48)  # 0.1 s
         pieces: list[tuple[float, int]] = []
@@ -202,7 +202,7 @@ def test_an_abort_replaces_what_has_not_left_yet() -> None:
             return [Emission(after_s=100, data=b"result", step="r")]
 
     async def main() -> tuple[bytes, float]:
-        stream = TwinStream(Abortable(), LineSettings(baud=10**9))
+        stream = TwinStream(Wire(Abortable(), LineSettings(baud=10**9)))
         await stream.send(b"r")
         await asyncio.sleep(1)
         await stream.send(b"x")

@@ -10,8 +10,9 @@ from readerd.driver.link import Link
 from readerd.driver.stream import LineSettings
 from readerd.driver.transport import TwinStream
 from readerd.driver.virtual import TwinSetup, parse_fault
+from readerd.driver.wire import Wire
 from readerd.errors import InstrumentError
-from readerd.plate import OpticalDensity, ReadRequest, Strip, Unread
+from readerd.plate import Identity, OpticalDensity, ReadRequest, Strip, Unread
 from readerd_biorad import DRIVER
 from readerd_biorad.options import Model680Options
 from readerd_biorad.reader import Model680
@@ -55,13 +56,17 @@ class Bench:
         self.twin = DRIVER.twin(setup)
         self.settings = Model680Options(**self.options)
         self.strips: list[Strip] = []
+        self.wire: Wire | None = None
 
     def lay(self, plate: int) -> None:
         """Put another plate on the carrier."""
         self.plates.update({nm: values(plate, nm) for nm in (405, 450, 490, 570, 630)})
 
     def plug_in(self) -> None:
-        self.link = Link(TwinStream(self.twin, self.line))
+        """Open the port; what the instrument still says to an earlier opening comes here."""
+        if self.wire is None:
+            self.wire = Wire(self.twin, self.line)
+        self.link = Link(TwinStream(self.wire))
         self.reader = Model680(self.link, self.settings)
 
     async def read(self, request: ReadRequest = DUAL) -> dict[int, tuple[OpticalDensity, ...]]:
@@ -72,7 +77,7 @@ class Bench:
 
     async def settle(self) -> None:
         """The bench's ladder in small: park and identify; else plug in again."""
-        for _ in range(10):
+        for _ in range(40):
             try:
                 await self.reader.park()
                 await self.reader.identify()
@@ -99,3 +104,16 @@ class Bench:
 
 def now_s() -> float:
     return asyncio.get_running_loop().time()
+
+
+def commands(bench: Bench) -> list[str]:
+    """What the reader has sent so far, command by command."""
+    sent = bench.link.transcript.sent.decode("ascii")
+    return [line.removeprefix("EIA.READER ") for line in sent.split("\r")[:-1]]
+
+
+async def identified(bench: Bench) -> Identity:
+    """Identify, and forget what was said for it."""
+    identity = await bench.reader.identify()
+    bench.link.transcript = type(bench.link.transcript)()
+    return identity

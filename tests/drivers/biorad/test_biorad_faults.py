@@ -1,0 +1,140 @@
+"""Every fault at every step, twice in a row: a stated outcome in time, then the next read works.
+
+Virtual time. The instrument and its line outlive the connections, so an answer that comes late
+comes into the port that was opened since. Before every read another plate is laid: a read that
+succeeds must show that plate and no other.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable
+
+import pytest
+
+from readerd.errors import InstrumentError
+from readerd_biorad import DRIVER
+from tests.drivers.biorad.model680 import DUAL, PLATE_1, PLATE_2, Bench, now_s
+
+# How often each command was answered when `settle` has been through once: park and identify.
+SETTLED = {"AQ": 2, "ID": 2, "FSTATUS": 1, "RL": 2, "MR": 0, "RPLATE": 0, "RTPLATE": 0}
+KINDS = (
+    "silence",
+    "garbage",
+    "garbage:2000",
+    "truncate",
+    "truncate:3",
+    "flip",
+    "flip:-1",
+    "stale",
+    "late:4",
+    "late:30",
+    "late:400",
+    "split",
+    "coalesce",
+    "unplug",
+    "unplug:7",
+    "error:42",
+    "bad-checksum",
+    "operator-stop",
+    "wrong-instrument",
+)
+STEPS = {
+    "identify": ("AQ", "ID", "FSTATUS", "RL"),
+    "read": tuple(SETTLED),
+    "park": ("AQ", "ID", "RL"),
+}
+# Nothing a twin does here takes longer: 400 s late, twice, and a ladder behind each.
+SETTLED_WITHIN_S = 1000.0
+
+
+def at(kind: str, step: str, verb: str = "read") -> str:
+    """The fault on the next two answers to this step: in the verb, and in what follows it."""
+    name, _, arg = kind.partition(":")
+    before = 1 if verb == "park" and step in ("AQ", "ID") else 0  # the read that is parked
+    first = SETTLED[step] + before + 1
+    return f"{name}@{step}#{first}-{first + 1}{':' + arg if arg else ''}"
+
+
+async def read_a_new_plate(bench: Bench, number: int) -> bool:
+    """True when the plate that lies there came; False on a stated failure in time."""
+    bench.lay((PLATE_1, PLATE_2)[number % 2])
+    bound_s = now_s() + DRIVER.estimate_s(DUAL, bench.settings)
+    try:
+        plates = await bench.read()
+    except InstrumentError:
+        plates = None
+    assert now_s() <= bound_s
+    assert plates in (None, bench.expected())
+    return plates is not None
+
+
+async def settle(bench: Bench) -> None:
+    bound_s = now_s() + SETTLED_WITHIN_S
+    await bench.settle()
+    assert now_s() <= bound_s
+
+
+async def conversation(bench: Bench, verb: str) -> None:
+    await settle(bench)
+    for number in (1, 2):
+        if verb == "read":
+            await read_a_new_plate(bench, number)
+        elif verb == "identify":
+            await tried(bench, bench.reader.identify(), bench.settings.reply_timeout_s * 5)
+        else:
+            reading = asyncio.create_task(read_a_new_plate(bench, number))
+            await asyncio.sleep(4)  # the plate is being read
+            reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reading  # in the second round the fault may have ended it before
+            bound_s = bench.link.remaining_s() + 8 * bench.settings.reply_timeout_s
+            await tried(bench, bench.reader.park(), bound_s)
+        await settle(bench)
+    assert await read_a_new_plate(bench, 3)
+
+
+async def tried(bench: Bench, verb: Awaitable[object], within_s: float) -> None:
+    """The verb ends in time: well, or with a stated failure."""
+    began_s = now_s()
+    with contextlib.suppress(InstrumentError):
+        await verb
+    assert now_s() - began_s <= within_s
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("verb", "step"), [(verb, step) for verb, steps in STEPS.items() for step in steps]
+)
+def test_every_fault_at_every_step_twice_in_a_row(verb: str, step: str, kind: str) -> None:
+    faults = [at(kind, step, verb)]
+    if step == "RTPLATE":  # asked for after a wrong checksum only
+        faults.append(at("bad-checksum", "RPLATE"))
+    Bench(tuple(faults)).run(lambda bench: conversation(bench, verb))
+
+
+@pytest.mark.parametrize("offset", range(0, 1300, 13))
+def test_a_flipped_byte_never_changes_a_plate(offset: int) -> None:
+    """Wherever the bit flips: the right plate, or a failure that says so."""
+
+    async def talk(bench: Bench) -> None:
+        await settle(bench)
+        for number in (1, 2):
+            await read_a_new_plate(bench, number)
+            await settle(bench)
+        assert await read_a_new_plate(bench, 3)
+
+    Bench((f"flip@RPLATE#1-2:{offset}",)).run(talk)
+
+
+@pytest.mark.parametrize("size", [0, 1, 44, 45, 104, 600, 1282, 1290, 1299])
+def test_a_plate_that_breaks_off_anywhere(size: int) -> None:
+    async def talk(bench: Bench) -> bool:
+        await settle(bench)
+        first = await read_a_new_plate(bench, 1)
+        await settle(bench)
+        assert await read_a_new_plate(bench, 2)
+        return first
+
+    # the last line ends are filling: the plate is whole without them
+    assert Bench((f"truncate@RPLATE#1:{size}",)).run(talk) == (size >= 1298)
+    assert Bench((f"unplug@RPLATE#1:{size}",)).run(talk) == (size >= 1298)
