@@ -253,7 +253,7 @@ async def _last_rows(house: House) -> None:
                 house.outbox.settled.clear()
                 await house.outbox.settled.wait()
     except TimeoutError:
-        log.info("outbox waiting=%d", house.store.depth()["stored"])
+        log.info("outbox waiting=%d", house.store.waiting())
 
 
 class _Runs:

@@ -12,6 +12,7 @@ ReaderdError
 │   ├─ LinkLost         the port is gone
 │   ├─ InstrumentFault  the instrument says no (code, text, whether a human must come)
 │   └─ WrongInstrument  somebody else answers on this port
+├─ NoDaemon             nobody answers at the local door                          start it
 └─ StoreError           disk full or damaged; the process ends, systemd restarts it
 ```
 
@@ -138,6 +139,10 @@ class InstrumentFault(InstrumentError):
         self.code = code
         self.needs_human = needs_human
         super().__init__(f"instrument error {code}: {text}", phase=phase, tail=tail)
+
+
+class NoDaemon(ReaderdError):
+    """No daemon answers at the local door."""
 
 
 class StoreError(ReaderdError):

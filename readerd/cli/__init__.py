@@ -12,11 +12,11 @@ import click
 
 from readerd import __version__
 from readerd.cli import ask, serve, simulate
-from readerd.edge.door import NoDaemon
 from readerd.errors import (
     ConfigError,
     InputError,
     InstrumentError,
+    NoDaemon,
     ReaderdError,
     RequestError,
 )

@@ -3,11 +3,13 @@
 import json
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from readerd.edge.door import Door, find_socket
+if TYPE_CHECKING:
+    from readerd.edge.door import Door
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 FINAL_STATES = ("done", "failed", "interrupted")
@@ -23,12 +25,18 @@ def _json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")(function)
 
 
+def _door(reader: str | None) -> "Door":
+    from readerd.edge.door import Door, find_socket
+
+    return Door(find_socket(reader))
+
+
 @click.command()
 @_reader_option
 @_json_option
 def status(reader: str | None, as_json: bool) -> None:
     """What the reader is doing, and whether the results arrive."""
-    answer = Door(find_socket(reader)).get("/v1/status")
+    answer = _door(reader).get("/v1/status")
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -40,7 +48,7 @@ def status(reader: str | None, as_json: bool) -> None:
     click.echo(f"reader   {answer['site']}/{answer['reader']}: {state['state']}{run}{why}")
     click.echo(f"device   {instrument.get('model') or 'not known yet'} on {answer['port']}")
     click.echo(f"broker   {answer['mqtt']['url']}: {broker}")
-    click.echo(f"outbox   {outbox['stored']} waiting, {outbox.get('broker_acked', 0)} delivered")
+    click.echo(f"outbox   {outbox['stored']} messages wait for the broker")
 
 
 @click.command()
@@ -67,7 +75,7 @@ def read(
     """Read the plate that lies in the reader, now."""
     if reread != bool(reason):
         raise click.UsageError("--reread and --reason TEXT belong together")
-    door = Door(find_socket(reader))
+    door = _door(reader)
     body: dict[str, object] = {
         "plate_barcode": plate,
         "assay": assay,
@@ -83,7 +91,7 @@ def read(
     _show_result(_wait_for_run(door, body), as_json)
 
 
-def _wait_for_run(door: Door, body: dict[str, object]) -> dict[str, Any]:
+def _wait_for_run(door: "Door", body: dict[str, object]) -> dict[str, Any]:
     """Ask for the run and follow it to its end; the answer of `GET /v1/runs/{id}`."""
     events = door.events()
     next(events)  # the stream is open: nothing of our run can be missed
@@ -124,7 +132,7 @@ def _show_result(answer: dict[str, Any], as_json: bool) -> None:
 @_json_option
 def runs(reader: str | None, as_json: bool) -> None:
     """The newest runs, newest first."""
-    answer = Door(find_socket(reader)).get("/v1/runs")
+    answer = _door(reader).get("/v1/runs")
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -140,7 +148,7 @@ def runs(reader: str | None, as_json: bool) -> None:
 @_json_option
 def show(run: str, reader: str | None, as_json: bool) -> None:
     """One run: its plate, curve and samples."""
-    _show_result(Door(find_socket(reader)).get(f"/v1/runs/{run}"), as_json)
+    _show_result(_door(reader).get(f"/v1/runs/{run}"), as_json)
 
 
 VERBS = (read, status, runs, show)

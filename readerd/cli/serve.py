@@ -1,8 +1,6 @@
 """Verbs of whoever runs the service: run, check, drivers."""
 
-import asyncio
 import json
-import logging
 import os
 from pathlib import Path
 
@@ -22,6 +20,9 @@ _config = click.option(
 @click.option("--verbose", is_flag=True, help="Say every move.")
 def run(path: Path, verbose: bool) -> None:
     """The daemon for one reader; ends on SIGTERM or SIGINT."""
+    import asyncio
+    import logging
+
     # One thread is faster for small matrices, and numpy starts in a third of the time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     logging.basicConfig(

@@ -1,6 +1,5 @@
 """Verbs without hardware: twin and demo."""
 
-import asyncio
 import json
 import os
 import sys
@@ -45,6 +44,8 @@ def twin(
     """A simulated instrument that any program can talk to."""
     if (pty is None) == (tcp is None):
         raise click.UsageError("say where: --pty PATH or --tcp PORT")
+    import asyncio
+
     from readerd.demo.twin import serve_twin
 
     asyncio.run(
@@ -70,6 +71,8 @@ def twin(
 def demo(driver: str, as_json: bool, serve: bool) -> None:
     """No hardware, no broker, no configuration: one IL-6 plate through the whole path."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import asyncio
+
     from readerd.demo import show
 
     if serve:

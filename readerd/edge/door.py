@@ -9,14 +9,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from readerd.errors import ErrorCode, InputError, Mistake, ReaderdError, RequestError
+from readerd.errors import ErrorCode, InputError, Mistake, NoDaemon, RequestError
 
 # The daemon beats every 15 s on an event stream; twice that is silence.
 QUIET_S = 30.0
-
-
-class NoDaemon(ReaderdError):
-    """No daemon answers; exit code 5."""
 
 
 def find_socket(reader: str | None) -> Path:

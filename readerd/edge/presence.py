@@ -43,6 +43,7 @@ class Presence:
         self._store = store
         self._assays = list(assays)
         self._now = now
+        self._last: LastMessage | None = None
 
     def retained(self) -> dict[str, bytes]:
         """Topic below the root -> payload: info, state, health and, once there is one, last."""
@@ -87,28 +88,32 @@ class Presence:
         return HealthMessage(
             ok=state in ("ready", "armed", "reading"),
             checks={"reader": state},
-            outbox=self._store.depth(),
+            outbox={"stored": self._store.waiting()},
             last_sequence=self._store.last_sequence(),
             at=self._now(),
         )
 
     def last(self) -> LastMessage | None:
-        found = self._store.newest_result()
-        if found is None:
-            return None
-        sequence, payload = found
-        envelope = ResultEnvelope.model_validate_json(payload)
-        return LastMessage(
-            id=envelope.id,
-            sequence=sequence,
-            run_id=envelope.data.run.id,
-            plate_barcode=envelope.data.plate.barcode,
-            verdict=envelope.data.verdict,
-            acquisition=envelope.data.acquisition,
-        )
+        newest = self._store.last_sequence()["result"]
+        if self._last is None or self._last.sequence != newest:
+            found = self._store.newest_result()
+            self._last = found and _pointer(found[1])
+        return self._last
 
     def alarm(self, code: str, text: str | None) -> bytes:
         """A standing condition; empty bytes, which take it off the broker, when it is over."""
         if text is None:
             return b""
         return encode(AlarmMessage(code=code, text=text, since=self._now()))
+
+
+def _pointer(payload: bytes) -> LastMessage:
+    envelope = ResultEnvelope.model_validate_json(payload)
+    return LastMessage(
+        id=envelope.id,
+        sequence=envelope.sequence,
+        run_id=envelope.data.run.id,
+        plate_barcode=envelope.data.plate.barcode,
+        verdict=envelope.data.verdict,
+        acquisition=envelope.data.acquisition,
+    )

@@ -1,4 +1,10 @@
-"""Fit on the fly: the wells so far and, as soon as the standards suffice, a provisional curve."""
+"""Fit on the fly: the wells so far and, as soon as the standards suffice, a provisional curve.
+
+Rows that arrive in one breath are told in one message with one fit: a fit per row would stand
+between the plate's last byte and its result.
+"""
+
+import asyncio
 
 from readerd.assay.definition import Assay
 from readerd.assay.quantify import provisional
@@ -16,12 +22,23 @@ class Progress:
         self._plan = plan
         self._assay = assay
         self._feed = feed
+        self._due: asyncio.Handle | None = None
         self._wells: dict[int, dict[str, OpticalDensity]] = {
             nm: {} for nm in (plan.measurement_nm, plan.reference_nm) if nm is not None
         }
 
     def on_strip(self, strip: Strip) -> None:
         self._wells.setdefault(strip.wavelength_nm, {}).update(strip.values)
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_soon(self._tell)
+
+    def end(self) -> None:
+        """The read is over; what was not told yet is in the result."""
+        if self._due is not None:
+            self._due.cancel()
+
+    def _tell(self) -> None:
+        self._due = None
         reference_nm = self._plan.reference_nm
         message = ProgressMessage(
             run_id=self._run_id,

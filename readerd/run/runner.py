@@ -174,6 +174,8 @@ class Runner:
             document = _DELIVERED.dump_python(delivered, mode="json")
             self.store.keep(run_id, ReadingRow(document, measured.raw, measured.transcript))
             return True
+        finally:
+            progress.end()
         return False
 
     def _conclude(self, run_id: str) -> None:

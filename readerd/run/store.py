@@ -297,10 +297,10 @@ class Store:
                 [(at, row_id) for row_id in row_ids],
             )
 
-    def depth(self) -> dict[str, int]:
-        """Outbox rows by state."""
-        rows = self._db.execute("SELECT state, count(*) FROM outbox GROUP BY state")
-        return {"stored": 0, **dict(rows)}
+    def waiting(self) -> int:
+        """How many messages the broker does not have yet."""
+        (count,) = self._db.execute("SELECT count(*) FROM outbox WHERE state = 'stored'").fetchone()
+        return int(count)
 
     def last_sequence(self) -> dict[str, int]:
         """The last sequence number given in each stream; 0 when there was none."""

@@ -143,7 +143,7 @@ socket = "bench2.sock"
 
 
 def write_plate(path: Path, *, over: str = "A12", negative: str = "B1") -> dict[int, list[str]]:
-    """A plate file with an over-range and a negative cell; the cells as the wire will carry them."""
+    """A plate file with an over-range and a negative cell; its cells as the wire carries them."""
     cells: dict[int, list[str]] = {450: [], 570: []}
     lines = ["well,450,570"]
     for row in range(8):
