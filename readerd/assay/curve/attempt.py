@@ -8,7 +8,7 @@ from scipy.linalg.lapack import dpotrf, dpotri
 
 from readerd.assay.curve.checks import explains_nothing
 from readerd.assay.curve.curve import Curve, CurveModel
-from readerd.assay.curve.models import NAMES, Array
+from readerd.assay.curve.models import NAMES, Array, Sigmoid
 from readerd.assay.curve.sigmoid import Points, fit_sigmoid
 from readerd.assay.curve.solve import Rest
 from readerd.assay.curve.straight import fit_line
@@ -27,12 +27,24 @@ _SINGULAR = 1e-7
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What every model is tried on: the points, the variance, what is fixed, wells per point."""
+    """What every model is tried on.
+
+    Where a point is a mean, `per_point` wells stand behind it and `scatter` is their sum of squares
+    about it; both are trivial (1 and 0) where points are wells.
+    """
 
     points: Points
     variance: Variance
     fixed: Mapping[str, float]
-    per_point: float
+    per_point: float = 1.0
+    scatter: Array | None = None
+    scatter_df: int = 0
+
+    def least_sigma2(self, v: Array) -> float:
+        """A mean is no surer than its replicates allow, however well the means lie on a curve."""
+        if self.scatter is None or self.scatter_df == 0:
+            return 0.0
+        return float((self.scatter / v).sum()) / self.scatter_df / self.per_point
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +67,26 @@ def attempt(model: CurveModel, task: Task) -> Attempt:
     held = {name: value for name, value in task.fixed.items() if name in names}
     rest = fit_sigmoid(model, task.points, task.variance, held)
     if rest is None or not rest.settled or rest.at_bound:
-        ends = [_RUN_AWAY[names[index]] for index in (rest.at_bound if rest else ())]
-        return Attempt(model, None, rest, ends[0] if ends else "no convergence")
+        return Attempt(model, None, rest, _unsettled(model, rest, task, len(names) - len(held)))
     free = tuple(index for index, name in enumerate(names) if name not in held)
     return _with_errors(model, names, free, task, rest)
+
+
+def _unsettled(model: Sigmoid, rest: Rest | None, task: Task, parameters: int) -> str:
+    if rest is None:
+        return "no convergence"
+    if rest.at_bound:
+        return _RUN_AWAY[NAMES[model][rest.at_bound[0]]]
+    if model != "4pl":
+        return f"5PL not identifiable: no convergence, g has come to {np.exp(rest.theta[4]):.2g}"
+    return _nothing(task.points.y, rest, parameters) or "no convergence"
+
+
+def _nothing(y: Array, rest: Rest, parameters: int) -> str | None:
+    w = 1.0 / rest.v
+    mean = float(np.dot(w, y) / w.sum())
+    about_mean = float(np.dot(w, (y - mean) ** 2))
+    return explains_nothing(rest.wssr, about_mean, y.size, parameters)
 
 
 def _line(model: CurveModel, task: Task) -> Attempt:
@@ -88,18 +116,15 @@ def _dots(task: Task) -> Attempt:
 def _with_errors(
     model: CurveModel, names: tuple[str, ...], free: tuple[int, ...], task: Task, rest: Rest
 ) -> Attempt:
-    n, p = task.points.y.size, len(free)
     y = np.log(task.points.y) if model == "log-log" else task.points.y
-    w = 1.0 / rest.v
-    mean = float(np.dot(w, y) / w.sum())
-    reason = explains_nothing(rest.wssr, float(np.dot(w, (y - mean) ** 2)), n, p)
+    reason = _nothing(y, rest, len(free))
     if reason is not None:
         return Attempt(model, None, rest, reason)
     inverse = _inverse(rest.h)
     if inverse is None:
         return Attempt(model, None, rest, "the standards do not determine the parameters")
-    df = n - p
-    sigma2 = rest.wssr / df
+    df = y.size - len(free)
+    sigma2 = max(rest.wssr / df, task.least_sigma2(rest.v))
     covariance = inverse * sigma2
     curve = Curve(
         model, rest.theta, names, free, covariance, task.variance, sigma2, df, task.per_point

@@ -19,8 +19,10 @@ _GROSS_STEP_BACK = 0.5
 _STANDARD_ERRORS = 2.0
 # without replicates and without a variance model: what a level mean may be off, as share of span
 _ASSUMED_NOISE = 0.02
-# the curve must explain the responses better than their mean does, by an F test at this level
+# no sigmoid: an F test against the mean fails at this level, and most of the scatter remains. The
+# second half spares good curves on five or six level means, where F has hardly any freedom
 _NO_SIGMOID_P = 0.01
+_EXPLAINED = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,6 @@ def explains_nothing(wssr: float, about_mean: float, n: int, parameters: int) ->
         return None
     f = max(about_mean - wssr, 0.0) / df1 / (wssr / df2)
     p = float(fdtrc(df1, df2, f))
-    if p <= _NO_SIGMOID_P:
+    if p <= _NO_SIGMOID_P or wssr <= (1.0 - _EXPLAINED) * about_mean:
         return None
     return f"no sigmoid: the curve explains the responses no better than their mean (p = {p:.2g})"

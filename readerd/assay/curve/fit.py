@@ -13,8 +13,8 @@ from readerd.assay.curve.guard import choose, identified
 from readerd.assay.curve.models import NAMES
 from readerd.assay.curve.report import report, report_refusal
 from readerd.assay.curve.settings import CurveSettings
-from readerd.assay.curve.sigmoid import Points, points_of
-from readerd.assay.curve.weights import variance_of
+from readerd.assay.curve.sigmoid import points_of
+from readerd.assay.curve.weights import Variance, variance_of
 from readerd.assay.result import Fit
 
 
@@ -46,8 +46,7 @@ def calibrate(levels: Sequence[LevelData], settings: CurveSettings) -> Calibrati
     if way.gross:
         text = f"the level means step back by {100 * way.step_back:.0f} % of the span"
         return Calibration(report_refusal(settings, ordered, text), None, way)
-    points, per_point = _points(used, settings)
-    task = Task(points, variance, settings.fixed, per_point)
+    task = _task(used, settings, variance)
     chosen, warnings = _choose(task, used, settings)
     if way.flagged:
         text = f"the level means step back by {100 * way.step_back:.0f} % of the span"
@@ -56,7 +55,7 @@ def calibrate(levels: Sequence[LevelData], settings: CurveSettings) -> Calibrati
         reason = chosen.reason or "no convergence"
         refused = report_refusal(settings, ordered, reason, chosen.model, warnings)
         return Calibration(refused, None, way)
-    fit = report(settings, ordered, used, points, chosen.curve, chosen.rest, warnings)
+    fit = report(settings, ordered, used, task.points, chosen.curve, chosen.rest, warnings)
     return Calibration(fit, chosen.curve, way)
 
 
@@ -88,19 +87,28 @@ def _free_count(settings: CurveSettings) -> int:
     return len([name for name in names if name not in settings.fixed])
 
 
-def _points(levels: Sequence[LevelData], settings: CurveSettings) -> tuple[Points, float]:
-    """The points ascending in dose and response, and how many wells stand behind each."""
-    x, y, means, shares = [], [], [], []
+def _task(levels: Sequence[LevelData], settings: CurveSettings, variance: Variance) -> Task:
+    """The points ascending in dose and response, with what stands behind them."""
+    x, y, means, shares, scatter = [], [], [], [], []
     for level in levels:
         mean = level.mean
-        n = len(level.responses)
-        shares.append(1.0 / n)
+        shares.append(1.0 / len(level.responses))
+        scatter.append(math.fsum((value - mean) ** 2 for value in level.responses))
         ys = [mean] if settings.fit_to == "level_means" else sorted(level.responses)
         x += [level.nominal] * len(ys)
         means += [mean] * len(ys)
         y += ys
-    per_point = len(shares) / math.fsum(shares) if settings.fit_to == "level_means" else 1.0
-    return points_of(np.array(x, dtype=float), np.array(y), np.array(means)), per_point
+    points = points_of(np.array(x, dtype=float), np.array(y), np.array(means))
+    if settings.fit_to == "wells":
+        return Task(points, variance, settings.fixed)
+    df = sum(len(level.responses) - 1 for level in levels)
+    per_point = len(shares) / math.fsum(shares)
+    if settings.model == "log-log":
+        scatter = [
+            squares / max(level.mean**2, 1e-300)
+            for squares, level in zip(scatter, levels, strict=True)
+        ]
+    return Task(points, variance, settings.fixed, per_point, np.array(scatter), df)
 
 
 def _choose(

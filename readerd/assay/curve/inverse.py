@@ -20,6 +20,7 @@ from readerd.assay.curve.models import Array
 # half width on ln x beyond which the delta interval gives way to the inversion interval
 FLAT = 0.25
 _BISECTIONS = 44
+_LARGEST_LOG = 700.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,17 @@ def read_wells(curve: Curve, y: Array, starts: NDArray[np.intp]) -> list[Estimat
     own = curve.variance_of_mean(y, np.ones(y.size)) * per_response**2
     variance = curve.variance_of_value(gradient) + np.add.reduceat(own, starts) / sizes**2
     estimates: list[Estimate | None] = []
-    for there, centre, se in zip(whole, mean.tolist(), np.sqrt(variance).tolist(), strict=True):
-        wide = math.exp(min(t * se / centre, 700.0))
-        ci95 = (centre / wide, centre * wide)
-        estimates.append(Estimate(centre, se, ci95, "delta") if there else None)
+    for there, x_mean, se in zip(whole, mean.tolist(), np.sqrt(variance).tolist(), strict=True):
+        ci95 = _around(math.log(x_mean), t * se / x_mean)
+        estimates.append(Estimate(x_mean, se, ci95, "delta") if there else None)
     return estimates
+
+
+def _around(log_x: float, reach: float) -> tuple[float | None, float | None]:
+    """Both ends of a symmetric interval on ln x; open where it exceeds all numbers."""
+    if abs(log_x) + reach > _LARGEST_LOG:
+        return None, None
+    return math.exp(log_x - reach), math.exp(log_x + reach)
 
 
 def _without_error(log_x: Array, exists: NDArray[np.bool_]) -> list[Estimate | None]:
@@ -110,8 +117,7 @@ def _estimates(
         if index in found:
             estimates.append(Estimate(x, x * error, found[index], "inversion"))
         else:
-            ci95 = (math.exp(centre - reach), math.exp(centre + reach))
-            estimates.append(Estimate(x, x * error, ci95, "delta"))
+            estimates.append(Estimate(x, x * error, _around(centre, reach), "delta"))
     return estimates
 
 

@@ -28,10 +28,7 @@ def report(
     """The accepted fit; `ordered` are all levels, `used` those that took part."""
     stderr, covariance = _errors(curve)
     above = [level.nominal for level in used if level.nominal > 0]
-    fitted = np.exp(rest.f) if curve.model == "log-log" else rest.f
-    residual = points.y - fitted
-    squares = float(np.dot(residual, residual))
-    about = points.y - points.y.mean()
+    r2, rmse = _plain(used, curve)
     no_error = curve.sigma2 is None
     return Fit(
         model=curve.model,
@@ -45,8 +42,8 @@ def report(
         wssr=None if no_error else rest.wssr,
         df=curve.df,
         sigma=None if curve.sigma2 is None else math.sqrt(curve.sigma2),
-        r2=1.0 - squares / float(np.dot(about, about)),
-        rmse=math.sqrt(squares / points.y.size),
+        r2=r2,
+        rmse=rmse,
         lloq=min(above),
         uloq=max(above),
         unit=settings.unit,
@@ -95,6 +92,17 @@ def _weighting(settings: CurveSettings) -> Weighting:
     if settings.weighting == "variance":
         return Weighting(kind="variance", s0=settings.s0, cv=settings.cv)
     return Weighting(kind=settings.weighting)
+
+
+def _plain(used: Sequence[LevelData], curve: Curve) -> tuple[float, float]:
+    """R² and root mean square of the residuals, unweighted, over all wells."""
+    sizes = [len(level.responses) for level in used]
+    y = np.array([value for level in used for value in level.responses])
+    nominal = np.array([level.nominal for level in used], dtype=float)
+    residual = y - np.repeat(curve.value(log_of(nominal)), sizes)
+    about = y - y.mean()
+    squares = float(np.dot(residual, residual))
+    return 1.0 - squares / float(np.dot(about, about)), math.sqrt(squares / y.size)
 
 
 def _errors(curve: Curve) -> tuple[dict[str, float] | None, Covariance | None]:
