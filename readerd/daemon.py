@@ -114,24 +114,9 @@ def wire(
     spawn: Spawn,
 ) -> House:
     """Build the rooms of one bridge and tie them together."""
-    reader = config.reader
     feed = Feed()
-    bridge = Bridge(
-        site=reader.site,
-        reader=reader.id,
-        driver=reader.driver,
-        version=__version__,
-        config_sha256=config.sha256,
-        verified_identity=bool(reader.expect_identity),
-    )
-    bench = Bench(
-        config.driver,
-        config.options,
-        open_stream,
-        now=now,
-        on_change=lambda: feed.tell("state", presence.state()),
-        expect_identity=reader.expect_identity,
-    )
+    bridge = _bridge(config)
+    bench = _bench(config, open_stream, now, lambda: feed.tell("state", presence.state()))
     runner = Runner(
         bridge=bridge,
         rules=Rules(assays=config.assay_by_id, choice=config.assays, plates=config.plates),
@@ -151,19 +136,51 @@ def wire(
         now=now,
     )
     outbox = Outbox(store)
-    publisher = Publisher(
-        connect,
-        f"readerd/v1/{reader.site}/{reader.id}",
-        outbox,
-        session=store.next_session(),
-        now=now,
-        on_alarm=lambda code, text: publisher.publish_retained(
-            f"alarm/{code}", presence.alarm(code, text)
-        ),
-    )
+    publisher = _publisher(config, connect, outbox, presence, store.next_session(), now)
     house = House(config, store, bench, feed, runner, presence, outbox, publisher)
     feed.call(lambda news: _tell_broker(house, news))
     return house
+
+
+def _bridge(config: Config) -> Bridge:
+    reader = config.reader
+    return Bridge(
+        site=reader.site,
+        reader=reader.id,
+        driver=reader.driver,
+        version=__version__,
+        config_sha256=config.sha256,
+        verified_identity=bool(reader.expect_identity),
+    )
+
+
+def _bench(
+    config: Config, open_stream: OpenStream, now: Clock, on_change: Callable[[], None]
+) -> Bench:
+    return Bench(
+        config.driver,
+        config.options,
+        open_stream,
+        now=now,
+        on_change=on_change,
+        expect_identity=config.reader.expect_identity,
+    )
+
+
+def _publisher(
+    config: Config,
+    connect: Connect,
+    outbox: Outbox,
+    presence: Presence,
+    session: int,
+    now: Clock,
+) -> Publisher:
+    def on_alarm(code: str, text: str | None) -> None:
+        publisher.publish_retained(f"alarm/{code}", presence.alarm(code, text))
+
+    root_topic = f"readerd/v1/{config.reader.site}/{config.reader.id}"
+    publisher = Publisher(connect, root_topic, outbox, session=session, now=now, on_alarm=on_alarm)
+    return publisher
 
 
 def _tell_broker(house: House, news: News) -> None:

@@ -92,39 +92,7 @@ def result_message(
     bridge: Bridge, run: RunRow, plan: Plan, assay: Assay, outcome: Outcome, event_id: str
 ) -> Compose:
     """The result of one run, revision 1; failed runs included."""
-    result = outcome.result
-    data = ResultData(
-        acquisition=result.acquisition if result else "failed",
-        curve=result.curve if result else "none",
-        verdict=result.verdict if result else "none",
-        flags=list(result.flags) if result else [],
-        revision=1,
-        revises=None,
-        reason=outcome.failure.text if outcome.failure else plan.reread_reason,
-        failure=outcome.failure,
-        run=_run(run, plan, outcome),
-        instrument=_instrument(bridge, outcome),
-        software=Software(
-            version=bridge.version,
-            assay=AssayInfo(id=assay.id, version=assay.version, sha256=assay.sha256),
-            config_sha256=bridge.config_sha256,
-        ),
-        kit=Kit(lot=assay.kit.lot or None, expires=assay.kit.expires or None),
-        plate=PlateInfo(
-            barcode=plan.plate,
-            barcode_source=plan.barcode_source,
-            format=assay.layout.format,
-            plate_map=PlateMapInfo(id=None, version=None, source="assay"),
-        ),
-        read=_read(plan, outcome.delivered),
-        wells=result.wells if result else None,
-        fit=result.fit if result else None,
-        qc=result.qc if result else Qc(profile=assay.acceptance.profile, rules=()),
-        samples=list(result.samples) if result else [],
-        raw=RawInfo(bytes=len(outcome.raw), sha256=sha256(outcome.raw).hexdigest())
-        if outcome.raw is not None
-        else None,
-    )
+    data = _data(bridge, run, plan, assay, outcome)
 
     def compose(place: Place) -> Stored:
         envelope = ResultEnvelope(
@@ -139,6 +107,52 @@ def result_message(
         return Stored(event_id, encode(envelope))
 
     return compose
+
+
+def _data(bridge: Bridge, run: RunRow, plan: Plan, assay: Assay, outcome: Outcome) -> ResultData:
+    result, failure = outcome.result, outcome.failure
+    return ResultData(
+        acquisition=result.acquisition if result else "failed",
+        curve=result.curve if result else "none",
+        verdict=result.verdict if result else "none",
+        flags=list(result.flags) if result else [],
+        revision=1,
+        revises=None,
+        reason=failure.text if failure else plan.reread_reason,
+        failure=failure,
+        run=_run(run, plan, outcome),
+        instrument=_instrument(bridge, outcome),
+        software=_software(bridge, assay),
+        kit=Kit(lot=assay.kit.lot or None, expires=assay.kit.expires or None),
+        plate=_plate(plan, assay),
+        read=_read(plan, outcome.delivered),
+        wells=result.wells if result else None,
+        fit=result.fit if result else None,
+        qc=result.qc if result else Qc(profile=assay.acceptance.profile, rules=()),
+        samples=list(result.samples) if result else [],
+        raw=None if outcome.raw is None else _raw(outcome.raw),
+    )
+
+
+def _software(bridge: Bridge, assay: Assay) -> Software:
+    return Software(
+        version=bridge.version,
+        assay=AssayInfo(id=assay.id, version=assay.version, sha256=assay.sha256),
+        config_sha256=bridge.config_sha256,
+    )
+
+
+def _plate(plan: Plan, assay: Assay) -> PlateInfo:
+    return PlateInfo(
+        barcode=plan.plate,
+        barcode_source=plan.barcode_source,
+        format=assay.layout.format,
+        plate_map=PlateMapInfo(id=None, version=None, source="assay"),
+    )
+
+
+def _raw(raw: bytes) -> RawInfo:
+    return RawInfo(bytes=len(raw), sha256=sha256(raw).hexdigest())
 
 
 def _run(run: RunRow, plan: Plan, outcome: Outcome) -> RunInfo:
