@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from readerd.driver.inbox import MOST_UNREAD_BYTES, Inbox
 from readerd.driver.serve import serve_pty, serve_tcp
 from readerd.driver.stream import ByteStream, LineSettings
 from readerd.driver.transport import PortAddress, open_transport, parse_port
@@ -135,6 +136,21 @@ async def test_close_is_idempotent_and_wakes_who_waits(stream: ByteStream) -> No
     assert "closed" in await stream.lost()
     with pytest.raises(LinkLost):
         await stream.send(b"x")
+
+
+async def test_a_babbling_instrument_that_nobody_hears_fills_no_memory() -> None:
+    inbox = Inbox()
+    for number in range(40):
+        inbox.put(bytes([number]) * (MOST_UNREAD_BYTES // 16))
+    kept = await inbox.take()
+    assert len(kept) == MOST_UNREAD_BYTES
+    assert kept[-1] == 39
+    inbox.end("first reason")
+    inbox.end("second reason")
+    inbox.put(b"too late")
+    assert inbox.discard() == b""
+    with pytest.raises(LinkLost, match="first reason"):
+        await inbox.take()
 
 
 async def test_serial_is_locked_against_a_second_opener() -> None:

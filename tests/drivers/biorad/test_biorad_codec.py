@@ -26,8 +26,10 @@ from readerd_biorad.codec import (
     Filters,
     IdentityScan,
     Reply,
+    acknowledgement_decoder,
     counters_decoder,
     filters_decoder,
+    identity_decoder,
     reply_decoder,
 )
 
@@ -271,6 +273,8 @@ def test_rules_must_hold_in_every_block_of_an_answer() -> None:
         (reply_decoder(), b"ERE 0000 " + b"x" * 200),
         (reply_decoder(), b"ERE 0000\rERE 0000\r"),
         (reply_decoder(), b"\r" * (MOST_REPLY_BYTES + 1)),
+        (acknowledgement_decoder(), b"ERE 0000 Model 680\r"),
+        (identity_decoder(), b"ERE 0000\r"),
         (filters_decoder(), b"ERE 0000\r405 450\r"),
         (filters_decoder(), b"ERE 0000\r405 450 xxx *** 570 *** *** ***\r"),
         (counters_decoder(), b"ERE 0000\rHours :0001\r"),
@@ -310,6 +314,9 @@ def test_the_identity_scan_finds_its_answer_behind_anything(before: bytes) -> No
         Counters(12, 3120, 1204).to_bytes(),
         b"ERE 0000" + worked_example()[300:],
         b"ERE 0000 " + b" 0.123" * 12 + b"\r",
+        b"ERE 0000 BIO-RAD Model 680\r",
+        b"ERE 0000 ***\r",
+        b"ERE 8073 Model 680\r",
     ],
 )
 def test_the_identity_scan_takes_nothing_else_in_any_chunking(mistaken: bytes) -> None:
@@ -317,6 +324,12 @@ def test_the_identity_scan_takes_nothing_else_in_any_chunking(mistaken: bytes) -
         scan = IdentityScan()
         for start in range(0, len(mistaken), size):
             assert scan.feed(mistaken[start : start + size]) is None
+
+
+def test_the_identity_scan_waits_while_more_comes_behind_its_answer() -> None:
+    scan = IdentityScan()
+    assert scan.feed(b"ERE 0000 Model 680\rERE 0000\r") is None
+    assert scan.feed(b"ERE 0000 Model 680\r\r") == Reply(0, "Model 680")
 
 
 @settings(max_examples=300)
