@@ -27,7 +27,7 @@ from readerd.payload import ResultEnvelope
 
 PLATE = "IL6-0001"
 # Fast enough to watch, slow enough to see the curve grow.
-TIME_SCALE = 0.2
+TIME_SCALE = 0.1
 RESULT_WITHIN_S = 60.0
 # The demo has failed when a sample in range is further from the truth than this.
 WITHIN = 0.20

@@ -1,0 +1,123 @@
+"""A runner with all its rooms: real journal, driver and link, a twin, virtual time."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from virtual_clock import run_virtual
+
+from readerd.assay.definition import load_assay
+from readerd.demo.plate import il6_plate
+from readerd.demo.twin import simulated
+from readerd.driver import catalog
+from readerd.driver.transport import open_transport
+from readerd.payload import ResultEnvelope, Trigger
+from readerd.run.bench import Bench
+from readerd.run.feed import Feed, News
+from readerd.run.plan import Rules, RunRequest
+from readerd.run.report import Bridge
+from readerd.run.runner import Runner
+from readerd.run.settings import AssaysSettings, PlatesSettings
+from readerd.run.store import Store
+
+DRIVER = catalog.find("biorad680")
+OPTIONS = DRIVER.options()
+PLATE = il6_plate()
+BRIDGE = Bridge(site="lab1", reader="b1", driver="biorad680", version="0", config_sha256="c")
+
+
+def at() -> datetime:
+    return datetime(2026, 3, 4, 9, 15, tzinfo=UTC)
+
+
+def request(key: str, plate: str | None = "PLT1", **more: Any) -> RunRequest:
+    return RunRequest(key=key, plate=plate, trigger=Trigger(kind="cli"), **more)
+
+
+@dataclass
+class Scene:
+    """A runner with all its rooms, and what it told."""
+
+    runner: Runner
+    bench: Bench
+    store: Store
+    news: list[News] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def finished(self) -> None:
+        await asyncio.wait(self.tasks)
+        for task in self.tasks:
+            if not task.cancelled():
+                task.result()
+
+    def result(self, run_id: str) -> ResultEnvelope:
+        payload = self.store.result(run_id)
+        assert payload is not None
+        return ResultEnvelope.model_validate_json(payload)
+
+    def events(self) -> list[tuple[str, str | None]]:
+        rows = [row for row in self.store.pending(100) if row.topic == "event"]
+        data = [json.loads(row.payload)["data"] for row in rows]
+        return [(one["kind"], one["code"]) for one in data]
+
+
+@asynccontextmanager
+async def scene(
+    journal: Path, *faults: str, plates: PlatesSettings | None = None, assay: str = PLATE.assay_text
+) -> AsyncIterator[Scene]:
+    definition = load_assay(assay, "il6")
+    store, feed, tasks = Store(journal), Feed(), list[asyncio.Task[None]]()
+    twin = simulated(DRIVER, PLATE.chemistry, faults)
+
+    def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        tasks.append(asyncio.create_task(work))
+        return tasks[-1]
+
+    bench = Bench(
+        DRIVER,
+        OPTIONS,
+        lambda: open_transport("twin:", DRIVER.line(OPTIONS), twin=lambda: twin),
+        now=at,
+        on_change=lambda: None,
+    )
+    runner = Runner(
+        bridge=BRIDGE,
+        rules=Rules(
+            assays={definition.id: definition},
+            choice=AssaysSettings(directory=journal.parent, default="il6-elisa"),
+            plates=plates or PlatesSettings(),
+        ),
+        bench=bench,
+        store=store,
+        feed=feed,
+        now=at,
+        spawn=spawn,
+        on_stored=lambda: None,
+    )
+    stage = Scene(runner, bench, store, tasks=tasks)
+    feed.call(stage.news.append)
+    work = asyncio.create_task(bench.run())
+    try:
+        await bench.until_ready()
+        yield stage
+    finally:
+        for task in [*tasks, work]:
+            task.cancel()
+        await asyncio.wait([*tasks, work])
+        store.close()
+
+
+Script = Callable[[Scene], Coroutine[Any, Any, None]]
+
+
+def play(journal: Path, script: Script, *faults: str, **more: Any) -> None:
+    async def main() -> None:
+        async with scene(journal, *faults, **more) as stage:
+            await script(stage)
+
+    run_virtual(main())
