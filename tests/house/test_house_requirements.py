@@ -1,7 +1,10 @@
 """The pinned files fit pyproject.toml, carry a hash for everything, and name no host."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +48,35 @@ def test_the_sets_contain_one_another() -> None:
     # So that `make demo` after `make test` has nothing to reinstall.
     for small, large in (("runtime", "dev"), ("dev", "bench")):
         assert pinned(small).items() <= pinned(large).items()
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("readerd", "runtime"), ("drivers", "runtime"), ("tests", "dev"), ("bench", "bench")],
+)
+def test_what_is_imported_is_asked_for(folder: str, name: str) -> None:
+    # Not what happens to be installed, by hand or as somebody else's dependency.
+    asked = {canonicalize_name(Requirement(line).name) for line in WANTED[name]} | {"readerd"}
+    owners = packages_distributions()
+    for file in (ROOT / folder).rglob("*.py"):
+        for package in imported(file):
+            distributions = {canonicalize_name(owner) for owner in owners.get(package, [package])}
+            assert distributions & asked, f"{file.relative_to(ROOT)} imports {package}"
+
+
+def imported(file: Path) -> set[str]:
+    """The top-level names that a file imports and that neither Python nor this tree provides."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    ours = {"readerd", "tests", "bench"} | {
+        path.parent.name for path in ROOT.glob("drivers/*/__init__.py")
+    }
+    beside = {path.stem for path in (ROOT / "tests").rglob("*.py")}
+    return names - set(sys.stdlib_module_names) - ours - beside
 
 
 def pinned(name: str) -> dict[str, list[str]]:
