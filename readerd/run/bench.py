@@ -128,7 +128,7 @@ class Bench:
             async with asyncio.timeout(bound_s):
                 reading = await reader.read(request, clock.on_strip)
         except RequestError:
-            self._move("delivered")
+            self._delivered(link)
             raise
         except TimeoutError:
             error = NoReply(f"the plate did not come within {bound_s:g} s", phase="read")
@@ -140,9 +140,16 @@ class Bench:
         except BaseException:
             self._hand_over(NoReply("the read was cancelled", phase="read"))
             raise
-        self._move("delivered")
+        self._delivered(link)
         raw, transcript = self.evidence()
         return Measured(reading=reading, read_at=clock.finish(), raw=raw, transcript=transcript)
+
+    def _delivered(self, link: Link) -> None:
+        """Ready again; or on the ladder, when the plate is whole but the rest was not confirmed."""
+        if link.dirty:
+            self._hand_over(NoReply("the reader was not heard to be at rest", phase="read"))
+        else:
+            self._move("delivered")
 
     def evidence(self) -> tuple[bytes, bytes]:
         """Every byte received and the whole transcript of the last read."""

@@ -104,6 +104,20 @@ def test_a_read_delivers_the_plate_with_its_evidence() -> None:
     in_virtual_time((), script)
 
 
+def test_a_plate_whose_release_is_not_confirmed_is_kept_and_the_reader_parked() -> None:
+    async def script(bench: Bench, port: Port, states: list[str]) -> None:
+        for _ in range(2):
+            await bench.until_ready()
+            measured = await bench.read(BOTH, nobody)
+            assert "leave remote mode" in measured.reading.warnings[0]
+            assert bench.state == "recovering"
+        await bench.until_ready()
+        assert (await bench.read(BOTH, nobody)).reading.warnings == ()
+
+    # park and identify say RL twice, the read once more; the ladder three times
+    in_virtual_time(("silence@RL#3", "silence@RL#7"), script)
+
+
 @pytest.mark.parametrize(
     "fault",
     ["silence@RPLATE#1-2", "garbage@RPLATE#1-2", "truncate@RPLATE#1-2", "unplug@RPLATE#1-2:600"],
