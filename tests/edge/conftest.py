@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edge.delivery import ROOT, SHORT, WITHIN_S, Alarms, Journal, Links, Running
 
 from readerd.edge.broker import Connect
 from readerd.edge.publisher import Publisher
 from readerd.run.store import Store
-from tests.edge.delivery import ROOT, SHORT, WITHIN_S, Alarms, Journal, Links, Running
 
 
 @pytest.fixture

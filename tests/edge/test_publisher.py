@@ -10,6 +10,7 @@ from logging.handlers import QueueHandler
 from typing import Any, cast
 
 import pytest
+from edge.delivery import ROOT, SHORT, Alarms, Journal, Links, Running, to, witnessing
 
 from readerd.demo.broker import (
     ACCEPT,
@@ -24,7 +25,6 @@ from readerd.demo.packets import Publication, Reason
 from readerd.edge.drain import OutboxRow
 from readerd.edge.publisher import Publisher
 from readerd.errors import StoreError
-from tests.edge.delivery import ROOT, SHORT, Alarms, Journal, Links, Running, to, witnessing
 
 STREAMS = (f"{ROOT}/result", f"{ROOT}/event")
 
