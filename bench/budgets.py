@@ -22,7 +22,8 @@ from readerd.demo.twin import simulated
 from readerd.driver import catalog
 from readerd.driver.serve import serve_pty
 from readerd.driver.virtual import Emission, Twin
-from readerd.edge.door import Door, NoDaemon
+from readerd.edge.door import Door
+from readerd.errors import NoDaemon
 
 PLATES = 30
 # After a result the acknowledgement is noted within this, or the plate counts as late.

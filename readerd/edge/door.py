@@ -4,7 +4,7 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class Door:
     def post(self, target: str, body: dict[str, object]) -> Any:
         return self._call("POST", target, json.dumps(body).encode())
 
-    def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def events(self) -> Generator[tuple[str, dict[str, Any]], None, None]:
         """What happens from now on; the first item is ("open", {})."""
         with closing(self._connect(QUIET_S)) as connection:
             try:

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from run_scene import Scene, play, request
+from tests.run.run_scene import Scene, play, request
 
 
 def main(journal: Path, number: int, moment: str) -> None:

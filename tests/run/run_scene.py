@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from virtual_clock import run_virtual
-
 from readerd.assay.definition import load_assay
 from readerd.demo.plate import il6_plate
 from readerd.demo.twin import simulated
@@ -24,6 +22,7 @@ from readerd.run.report import Bridge
 from readerd.run.runner import Runner
 from readerd.run.settings import AssaysSettings, PlatesSettings
 from readerd.run.store import Store
+from tests.virtual_clock import run_virtual
 
 DRIVER = catalog.find("biorad680")
 OPTIONS = DRIVER.options()

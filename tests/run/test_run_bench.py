@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
-from virtual_clock import run_virtual
 
 from readerd.driver import catalog
 from readerd.driver.chemistry import simulated_elisa
@@ -27,6 +26,7 @@ from readerd.errors import (
 )
 from readerd.plate import ReadRequest, Strip
 from readerd.run.bench import Bench
+from tests.virtual_clock import run_virtual
 
 DRIVER = catalog.find("biorad680")
 OPTIONS = DRIVER.options()

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from run_scene import Scene, play, request
+
+from tests.run.run_scene import Scene, play, request
 
 CHILD = Path(__file__).with_name("plug_child.py")
 # Two plates, each accept, begin, keep, finish.
@@ -23,7 +24,7 @@ CLOSED = {"accepted": "failed", "reading": "interrupted", "read": "done"}
 
 def session(journal: Path, number: int, moment: str) -> int:
     arguments = [sys.executable, str(CHILD), str(journal), str(number), moment]
-    path = {"PYTHONPATH": str(CHILD.parents[1])}
+    path = {"PYTHONPATH": str(CHILD.parents[2])}
     return subprocess.run(arguments, check=False, timeout=60, env={**os.environ, **path}).returncode
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_scene import PLATE, Scene, play, request
 
 from readerd.errors import ErrorCode, RequestError
 from readerd.payload import ProgressMessage, RunEnded
 from readerd.run.settings import PlatesSettings
+from tests.run.run_scene import PLATE, Scene, play, request
 
 
 def test_a_plate_becomes_a_result_with_the_truth_in_it(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 """Fixtures of the whole: see `whole_bench`."""
 
-from whole_bench import bench, start
+from tests.whole.whole_bench import bench, start
 
 __all__ = ["bench", "start"]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from whole_bench import Bench, Program, Start, readerd, write_plate
+
+from tests.whole.whole_bench import Bench, Program, Start, readerd, write_plate
 
 StartMosquitto = Callable[..., Any]
 MakeBench = Callable[..., Bench]
