@@ -1,18 +1,31 @@
 """A real journal and a publisher on short real bounds."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from logging.handlers import QueueHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from edge.delivery import ROOT, SHORT, WITHIN_S, Alarms, Journal, Links, Running
 
+from readerd.demo.broker import Broker
 from readerd.edge.broker import Connect
 from readerd.edge.publisher import Publisher
 from readerd.run.store import Store
+from tests.edge.delivery import (
+    ROOT,
+    SHORT,
+    WITHIN_S,
+    Alarms,
+    Journal,
+    Links,
+    LogLines,
+    Running,
+    Tape,
+)
 
 
 @pytest.fixture
@@ -52,3 +65,29 @@ def publishing(journal: Journal, alarms: Alarms, links: Links) -> Running:
                 await run
 
     return running
+
+
+@pytest.fixture
+def log_lines() -> Iterator[LogLines]:
+    """`await log_lines(text)` is the publisher's next log line with this text in it."""
+    lines: asyncio.Queue[logging.LogRecord] = asyncio.Queue()
+    handler = QueueHandler(cast("Any", lines))
+    logger = logging.getLogger("readerd.edge.publisher")
+    logger.addHandler(handler)
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+
+    async def following(text: str) -> logging.LogRecord:
+        async with asyncio.timeout(WITHIN_S):
+            while text not in (line := await lines.get()).getMessage():
+                pass
+        return line
+
+    yield following
+    logger.setLevel(level)
+    logger.removeHandler(handler)
+
+
+@pytest.fixture
+def tape(broker: Broker) -> Tape:
+    return Tape(broker)

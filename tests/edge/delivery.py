@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import logging
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiomqtt
 
+from readerd.demo.broker import ACCEPT, Broker, PublishHook, Verdict
+from readerd.demo.packets import Publication
 from readerd.edge.broker import Connect
 from readerd.edge.mqtt import connector
 from readerd.edge.mqtt_settings import MqttSettings
@@ -175,3 +178,33 @@ async def witnessing(port: int, **more: Any) -> AsyncIterator[Witness]:
     async with aiomqtt.Client("127.0.0.1", port, **arguments) as client:
         await client.subscribe(f"{ROOT}/#", qos=1)
         yield Witness(client)
+
+
+class Tape:
+    """Everything that reaches a broker, in order; `judge` may be replaced."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.seen: list[Publication] = []
+        self.judge: PublishHook = lambda message: ACCEPT
+        self._changed = asyncio.Event()
+        broker.on_publish = self
+
+    def __call__(self, message: Publication) -> Verdict:
+        self.seen.append(message)
+        self._changed.set()
+        return self.judge(message)
+
+    def payloads(self, topic: str) -> list[bytes]:
+        return [message.payload for message in self.seen if message.topic == f"{ROOT}/{topic}"]
+
+    def topics(self) -> list[str]:
+        return [message.topic.removeprefix(f"{ROOT}/") for message in self.seen]
+
+    async def until(self, topic: str, count: int) -> None:
+        async with asyncio.timeout(WITHIN_S):
+            while len(self.payloads(topic)) < count:
+                self._changed.clear()
+                await self._changed.wait()
+
+
+LogLines = Callable[[str], Awaitable[logging.LogRecord]]
