@@ -75,7 +75,7 @@ def imported(file: Path) -> set[str]:
     ours = {"readerd", "tests", "bench"} | {
         path.parent.name for path in ROOT.glob("drivers/*/__init__.py")
     }
-    beside = {path.stem for path in (ROOT / "tests").rglob("*.py")}
+    beside = {path.stem for path in (ROOT / "tests").rglob("*")}
     return names - set(sys.stdlib_module_names) - ours - beside
 
 
