@@ -24,7 +24,7 @@ def il6() -> Assay:
 
 
 def il6_with(**sections: Mapping[str, Any]) -> Assay:
-    """The shipped assay with other values: il6_with(curve={"model": "5pl"})."""
+    """The shipped assay with other values (None: without): il6_with(curve={"model": "5pl"})."""
     lines = []
     section = ""
     for line in SHIPPED.read_text("utf-8").splitlines():
@@ -36,7 +36,9 @@ def il6_with(**sections: Mapping[str, Any]) -> Assay:
             continue
         lines.append(line)
         if line.startswith("["):
-            lines += [f"{name} = {toml(value)}" for name, value in changed.items()]
+            lines += [
+                f"{name} = {toml(value)}" for name, value in changed.items() if value is not None
+            ]
     return load_assay("\n".join(lines), "changed")
 
 

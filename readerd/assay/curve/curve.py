@@ -16,6 +16,9 @@ from readerd.assay.curve import models
 from readerd.assay.curve.models import Array
 from readerd.assay.curve.weights import Variance
 
+# e to this power is nearly the largest number there is
+_BEYOND = 700.0
+
 CurveModel = Literal["4pl", "5pl", "5pl-mirrored", "linear", "log-log", "point-to-point"]
 
 
@@ -70,8 +73,9 @@ class Curve:
         if self.model == "linear":
             rows = np.vstack([np.ones(log_x.size), np.exp(log_x)])
             return theta[0] + theta[1] * rows[1], rows
-        f = np.exp(theta[0] + theta[1] * log_x)
-        return f, np.vstack([f, f * log_x])
+        finite = np.maximum(log_x, -_BEYOND)
+        f = np.exp(np.clip(theta[0] + theta[1] * finite, -_BEYOND, _BEYOND))
+        return f, np.vstack([f, f * finite])
 
     def slope(self, log_x: Array) -> Array:
         """dy/d(ln x)."""

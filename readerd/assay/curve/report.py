@@ -136,11 +136,16 @@ def _levels(ordered: Sequence[LevelData], curve: Curve | None) -> tuple[Level, .
     return tuple(
         _level(
             level,
-            fitted[rank] if curve is not None else None,
+            fitted[rank] if _has_value(curve, level.nominal) else None,
             doses[rank] if exists[rank] and level.responses else None,
         )
         for rank, level in reversed(list(enumerate(ordered)))
     )
+
+
+def _has_value(curve: Curve | None, nominal: float) -> bool:
+    """A log-log line has no value at dose zero."""
+    return curve is not None and (nominal > 0 or curve.model != "log-log")
 
 
 def _level(level: LevelData, fitted: float | None, dose: float | None) -> Level:

@@ -1,0 +1,211 @@
+"""The assay file: the shipped one, and every mistake at once with its path."""
+
+import pytest
+
+from readerd.assay.acceptance import Acceptance
+from readerd.assay.definition import Assay, load_assay
+from readerd.assay.layout import Binding, parse_grid, plate_map_from_csv
+from readerd.errors import ConfigError, InputError
+from tests.assay.plates import SHIPPED, il6
+
+GRID = il6().text.split('"""')[1]
+
+
+def mistakes_of(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_assay(text, "x.toml")
+    return [str(mistake) for mistake in caught.value.mistakes]
+
+
+def changed(*pairs: tuple[str, str]) -> str:
+    text = il6().text
+    for old, new in pairs:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
+
+
+def test_the_shipped_assay_is_the_contracts() -> None:
+    assay = il6()
+    assert (assay.id, assay.version, assay.analyte, assay.unit) == (
+        "il6-elisa",
+        "1",
+        "IL-6",
+        "pg/mL",
+    )
+    assert (assay.read.measurement_nm, assay.read.reference_nm) == (450, 570)
+    assert assay.layout.standards["S1"] == 300.0
+    assert assay.layout.controls["QH"] == (150.0, 250.0)
+    assert len(assay.layout.groups) == 48
+    assert assay.layout.groups["U1"] == (26, 27)
+    assert assay.layout.roles[:3] == ("standard", "standard", "control")
+    assert assay.samples == {}
+
+
+def test_the_shipped_assay_states_every_default_as_it_is() -> None:
+    shipped = il6()
+    text = SHIPPED.read_text("utf-8")
+    for section in ("curve", "acceptance", "read"):
+        kept = []
+        inside = False
+        for line in text.splitlines():
+            if line.startswith("["):
+                inside = line.startswith(f"[{section}]")
+            if not inside or line.startswith(("[", "measurement_nm", "reference_nm")):
+                kept.append(line)
+        bare = load_assay("\n".join(kept), "bare")
+        assert getattr(bare, section) == getattr(shipped, section)
+        named = shipped.acceptance.__dataclass_fields__ if section == "acceptance" else ()
+        assert all(f"\n{name} = " in text or f"# {name} = " in text for name in named)
+    assert shipped.acceptance == Acceptance()
+
+
+def test_text_and_hash_belong_to_the_file() -> None:
+    assert il6().text == SHIPPED.read_text("utf-8")
+    assert len(il6().sha256) == 64
+    other = load_assay(il6().text + "\n", "x")
+    assert other.sha256 != il6().sha256
+
+
+def test_every_mistake_at_once_with_its_path() -> None:
+    found = mistakes_of(
+        changed(
+            ("measurement_nm = 450", 'measurement_nm = "450"'),
+            ('model = "4pl"', 'model = "6pl"'),
+            ("shake_s", "shakes"),
+            ("min_levels =", "min_lvls ="),
+            ('profile = "m10"', 'profile = "m11"'),
+            ("U23 U23 U31 U31", "U23 U23 U31"),
+            ("S5 S5 U3", "S5 S9 U3"),
+            ("U8  U8", "U8  8U"),
+        )
+    )
+    assert found == [
+        "read.measurement_nm: input should be a valid integer, not '450'",
+        "read.shakes: unknown key",
+        "curve.model: input should be '4pl', '5pl', '5pl-mirrored', 'auto', 'linear', 'log-log'"
+        " or 'point-to-point', not '6pl'",
+        "acceptance.min_lvls: unknown key",
+        "acceptance.profile: input should be 'm10' or 'kit', not 'm11'",
+        "layout.plate row A: 11 cells, a 96-well plate has 12 columns",
+        "layout.plate row B column 6: '8U' is no position name"
+        " (a letter, then letters and numbers; '.' = empty)",
+        "layout.plate row E column 2: S9 is not in layout.standards or layout.controls",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mistake"),
+    [
+        ('id = "il6-elisa"', "", "assay.id: is missing"),
+        ("reference_nm = 570", "", "read.reference_nm: is missing"),
+        ("cv = 0.05", "cv = nan", "curve.cv: input should be a finite number, not nan"),
+        (
+            "S8 = 0.0",
+            "S8 = -1.0",
+            "layout.standards.S8: input should be greater than or equal to 0",
+        ),
+        ("S8 = 0.0", "S8 = 4.69", "layout.standards.S8: has the concentration of S7"),
+        ("S8 = 0.0", "S8 = 0.0, S9 = 1.0", "layout.standards.S9: no well of layout.plate holds it"),
+        ("[20.0, 40.0]", "[40.0, 20.0]", "layout.controls.QL: the range is [low, high]"),
+        ("format = 96", "format = 384", "layout.plate: 8 rows, a 384-well plate has 16"),
+        ("# U1 =", "U99 =", "samples.U99: no sample or control of layout.plate"),
+        ("reference_nm = 570", "reference_nm = 450", "is the measurement wavelength"),
+        ("warn_above_od = 3.0", "warn_above_od = 4.0", "lies above read.no_value_above_od"),
+        ('blank = "none"', 'blank = "subtract"', "needs wells named B"),
+        ("# range_low = 4.69", "range_low = 400.0\nrange_high = 300.0 #", "at or above range_high"),
+        ("s0 = 0.005", "s0 = 0.0\ncv = 0.0 #", "twice"),
+        ("[kit]", "[kits]", "kits: unknown key"),
+    ],
+)
+def test_one_mistake_is_said_in_one_line(old: str, new: str, mistake: str) -> None:
+    if mistake == "twice":
+        mistake = "not TOML: Cannot overwrite a value"
+    found = mistakes_of(changed((old, new)))
+    assert any(mistake in line for line in found), found
+
+
+def test_what_is_no_toml_is_said_with_its_line() -> None:
+    assert "line 3" in mistakes_of('[assay]\nid = "x"\nid = \n')[0]
+
+
+def test_an_assay_file_may_begin_with_a_bom() -> None:
+    assert load_assay("\ufeff" + il6().text, "x").id == "il6-elisa"
+
+
+def test_the_zero_standard_must_exist_to_be_subtracted() -> None:
+    text = changed(
+        ("S8 = 0.0", "S8 = 1.0"), ('zero_standard = "anchor"', 'zero_standard = "subtract"')
+    )
+    assert "needs a standard with concentration 0" in mistakes_of(text)[0]
+
+
+def as_positions(text: str, format: int = 96) -> tuple[str | None, ...]:
+    positions, mistakes = parse_grid(text, format)
+    assert mistakes == ()
+    return positions
+
+
+def test_grids_as_text_as_csv_and_as_lists_are_the_same() -> None:
+    plain = as_positions(GRID)
+    rows = [line.split() for line in GRID.splitlines() if line.strip()]
+    for sign in (",", ";", "\t"):
+        assert as_positions("\n".join(sign.join(row) for row in rows)) == plain
+    heading = "," + ",".join(str(column + 1) for column in range(12))
+    lettered = [",".join([letter, *row]) for letter, row in zip("ABCDEFGH", rows, strict=True)]
+    assert as_positions("\n".join([heading, *lettered])) == plain
+    listed = ["well;position"]
+    listed += [
+        f"{w[0]}{int(w[1:]):02d};{p}" for w, p in zip(il6().layout.wells, plain, strict=True)
+    ]
+    assert as_positions("\n".join(listed)) == plain
+
+
+def test_empty_cells_and_384_wells() -> None:
+    some = as_positions("\n".join(["S1,S1,,.,U1,U1,,,,,,"] * 8))
+    assert some[:6] == ("S1", "S1", None, None, "U1", "U1")
+    large = as_positions("\n".join([" ".join(["U1"] * 24)] * 16), 384)
+    assert len(large) == 384
+
+
+def test_a_list_names_its_lines() -> None:
+    _, mistakes = parse_grid("well,position\nA1,S1\nA01,S2\nK1,S3\nA2,S-?\n", 96)
+    assert [str(mistake) for mistake in mistakes] == [
+        "layout.plate line 3: well A1 stands twice",
+        "layout.plate line 4: well K1 is not on a 96-well plate (A1 to H12)",
+        "layout.plate line 5: 'S-?' is no position name"
+        " (a letter, then letters and numbers; '.' = empty)",
+    ]
+
+
+def test_a_384_well_assay_loads_and_has_its_wells() -> None:
+    rows = [[position for position in line.split() for _ in (0, 1)] for line in GRID.splitlines()]
+    grid = "\n".join(" ".join(row) for row in rows if row for _ in (0, 1))
+    text = il6().text.replace(GRID, "\n" + grid + "\n").replace("format = 96", "format = 384")
+    assay: Assay = load_assay(text, "384")
+    assert assay.layout.format == 384
+    assert len(assay.layout.groups["S1"]) == 8
+    assert assay.layout.wells[-1] == "P24"
+
+
+def test_plate_map_from_csv_keeps_ids_as_text() -> None:
+    given = plate_map_from_csv("\ufeffposition;sample_id;dilution\nU1;0007;2,5\nC5;S-2;\n", "m.csv")
+    assert given.samples == {"U1": Binding("0007", 2.5), "C5": Binding("S-2", 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("position,dilution\nU1,2\n", "no column 'sample_id'"),
+        (
+            "position,sample_id,dilution\nU1,x,two\n",
+            "line 2, column 'dilution': 'two' is no number",
+        ),
+        ("position,sample_id,dilution\nU1,x,0\n", "a number above 0"),
+        ("position,sample_id\nU1,x\nU1,y\n", "line 3, column 'position': 'U1' stands twice"),
+    ],
+)
+def test_plate_maps_that_cannot_be_used(text: str, mistake: str) -> None:
+    with pytest.raises(InputError) as caught:
+        plate_map_from_csv(text, "m.csv")
+    assert mistake in str(caught.value)

@@ -1,0 +1,144 @@
+"""CSV as the contract lets it come in, and one clear line for what it does not."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from readerd.csvfile import (
+    parse_number,
+    plate_from_csv,
+    standards_from_csv,
+    text_from_bytes,
+    unknowns_from_csv,
+)
+from readerd.errors import InputError
+from readerd.plate import FORMATS, Unread
+
+# a loaded machine is no falsification
+LAW = settings(deadline=None)
+ODS = st.one_of(
+    st.floats(-0.5, 4.0).map(lambda od: round(od, 4)),
+    st.sampled_from([Unread.SATURATED, Unread.NOT_MEASURED, Unread.UNREADABLE]),
+)
+
+
+@given(
+    st.lists(st.tuples(ODS, ODS), min_size=96, max_size=96),
+    st.sampled_from([(",", "."), (";", "."), (";", ","), ("\t", "."), ("\t", ",")]),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["\n", "\r\n"]),
+)
+@LAW
+def test_every_dialect_gives_the_same_plate(
+    values: list[tuple[float | Unread, float | Unread]],
+    signs: tuple[str, str],
+    padded: bool,
+    bom: bool,
+    newline: str,
+) -> None:
+    delimiter, point = signs
+    lines = [delimiter.join(["well", "450", "570"])]
+    for well, pair in zip(FORMATS[96].wells, values, strict=True):
+        name = f"{well[0]}{int(well[1:]):02d}" if padded else well
+        cells = [str(od) if isinstance(od, Unread) else f"{od:.4f}" for od in pair]
+        lines.append(delimiter.join([name, *(cell.replace(".", point) for cell in cells)]))
+    text = newline.join(lines) + newline
+    data = text.encode("utf-8-sig" if bom else "utf-8")
+    table = plate_from_csv(text_from_bytes(data, "p.csv"), "p.csv")
+    assert table.format == 96
+    assert table.plates == {
+        450: tuple(first for first, _ in values),
+        570: tuple(second for _, second in values),
+    }
+
+
+@pytest.mark.parametrize(
+    "marker", ["SAT", "sat", "#SAT", "OVER", "OVRFLW", "*.***", "****", ">3.500"]
+)
+def test_over_range_markers(marker: str) -> None:
+    plate = plate_from_csv(f"well,450\nA1,{marker}\nA2,\n", "p.csv").plates[450]
+    assert plate[:3] == (Unread.SATURATED, Unread.NOT_MEASURED, Unread.NOT_MEASURED)
+
+
+def test_the_format_follows_from_the_wells_or_is_said() -> None:
+    assert plate_from_csv("well,450\nH12,1\n", "p").format == 96
+    assert plate_from_csv("well,450\nI1,1\n", "p").format == 384
+    assert plate_from_csv("well,450\nA13,1\n", "p").format == 384
+    assert plate_from_csv("well,450\nA1,1\n", "p", format=384).format == 384
+    with pytest.raises(InputError, match="well I1 is not on a 96-well plate"):
+        plate_from_csv("well,450\nI1,1\n", "p", format=96)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "p.csv: the file is empty; its first line is the header"),
+        ("well,450\n", "p.csv: line 2: no well follows the header"),
+        ("A1,1\n", "p.csv: line 1: no column 'well'; the header has 'A1', '1'"),
+        ("well\nA1\n", "p.csv: line 1: no wavelength column; the header is well,450,570"),
+        ("well,OD\nA1,1\n", "p.csv: line 1, column 2: 'OD' is no wavelength in nm"),
+        ("well,450,450\nA1,1,1\n", "p.csv: line 1, column 3: 450 nm stands twice"),
+        ("well,450\nA1,abc\n", "p.csv: line 2, column '450': 'abc' is no optical density"),
+        ("well,450\nA1,nan\n", "p.csv: line 2, column '450': 'nan' is no optical density"),
+        ("well,450\nA1,inf\n", "'inf' is no optical density"),
+        ("well,450\nA1,1234\n", "'1234' is no optical density"),
+        ("well,450\nA1,1_0\n", "'1_0' is no optical density"),
+        ("well,450,570\nA1,1,2,0,03\n", "line 2: 5 cells where the header has 3; a decimal comma"),
+        ("well;450;570\nA1;1\n", "line 2: 2 cells where the header has 3"),
+        ("well;450\nA1;1,5\nA2;1.5\n", "line 3: decimal comma (line 2) and decimal point (line 3)"),
+        ("well,450\nA1,1\n\nA01,1\n", "line 4, column 'well': well A1 stood in line 2"),
+        ("well,450\n1A,1\n", "line 2, column 'well': '1A' is no well name"),
+        ("well,450\nQ1,1\n", "well Q1 is not on a 384-well plate"),
+        ('well,450\n"A1,1\n', "p.csv: line 2: not a CSV line"),
+    ],
+)
+def test_one_clear_line(text: str, line: str) -> None:
+    with pytest.raises(InputError) as caught:
+        plate_from_csv(text, "p.csv")
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_utf8_is_said() -> None:
+    with pytest.raises(InputError, match="line 2: not UTF-8"):
+        text_from_bytes(b"well,450\nA1,\xff\n", "p.csv")
+
+
+@given(st.text(max_size=200))
+@LAW
+def test_no_text_at_all_ends_in_anything_but_a_plate_or_an_input_error(text: str) -> None:
+    for read in (plate_from_csv, standards_from_csv, unknowns_from_csv):
+        try:
+            read(text, "p.csv")
+        except InputError:
+            continue
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+@LAW
+def test_numbers_come_back_as_they_were(number: float) -> None:
+    assert parse_number(repr(number), decimal_comma=False) == number
+
+
+def test_standards_and_unknowns() -> None:
+    pairs = standards_from_csv("concentration;response\n0;0,05\n4,69;0,08\n", "s.csv")
+    assert pairs == ((0.0, 0.05), (4.69, 0.08))
+    unknowns = unknowns_from_csv("\ufeffid,response\n007,0.5\n8,0.4\n007,0.6\n", "u.csv")
+    assert unknowns == {"007": (0.5, 0.6), "8": (0.4,)}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("concentration,response\nten,0.5\n", "line 2, column 'concentration': 'ten' is no number"),
+        ("concentration,response\n10,\n", "line 2, column 'response': '' is no number"),
+        ("concentration,response\n-1,0.5\n", "a concentration is 0 or more"),
+        ("dose,response\n1,0.5\n", "no column 'concentration'"),
+        ("concentration,response\n", "no standard follows the header"),
+    ],
+)
+def test_standards_that_cannot_be_used(text: str, line: str) -> None:
+    with pytest.raises(InputError) as caught:
+        standards_from_csv(text, "s.csv")
+    assert line in str(caught.value)
