@@ -16,8 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from readerd.demo.broker import Broker
+
+# A law is about values; how long one example took on a busy machine is pytest-timeout's affair.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 NO_LEAVING_OUT = os.environ.get("CI") == "true"
 
