@@ -19,23 +19,18 @@ from readerd.errors import (
     NoDaemon,
     ReaderdError,
     RequestError,
+    StoreError,
 )
 
-# contract.md §1.
-EXIT_VERDICT, EXIT_USAGE, EXIT_REFUSED, EXIT_INSTRUMENT, EXIT_NO_DAEMON, EXIT_CONFIG = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    78,
-)
+# contract.md §1; 74 is EX_IOERR of sysexits(3): the journal cannot be used.
+EXIT_USAGE = 2
 EXIT_CODES: tuple[tuple[type[ReaderdError], int], ...] = (
-    (ConfigError, EXIT_CONFIG),
     (InputError, EXIT_USAGE),
-    (RequestError, EXIT_REFUSED),
-    (InstrumentError, EXIT_INSTRUMENT),
-    (NoDaemon, EXIT_NO_DAEMON),
+    (RequestError, 3),
+    (InstrumentError, 4),
+    (NoDaemon, 5),
+    (StoreError, 74),
+    (ConfigError, 78),
 )
 
 

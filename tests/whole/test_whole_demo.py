@@ -29,7 +29,6 @@ def test_demo_json_is_the_event_as_received(tmp_path: Path) -> None:
     ):
         assert corrected == measured - reference
     assert all(map(math.isfinite, numbers(envelope)))
-    assert len(done.stdout) <= 16_000
     assert list(tmp_path.iterdir()) == []
 
 

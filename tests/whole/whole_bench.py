@@ -48,13 +48,17 @@ class Program:
                 return line.strip()
         pytest.fail(f"{self.arguments} ended without {text!r}:\n{''.join(self.heard)}")
 
+    def ended(self) -> int:
+        """Wait for its own end; the exit code."""
+        rest, _ = self.process.communicate(timeout=WITHIN_S)
+        self.heard.append(rest or "")
+        return self.process.returncode
+
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send the signal, wait for the end; the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        rest, _ = self.process.communicate(timeout=WITHIN_S)
-        self.heard.append(rest or "")
-        return self.process.returncode
+        return self.ended()
 
 
 Start = Callable[..., Program]
