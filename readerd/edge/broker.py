@@ -69,8 +69,8 @@ class Connection(Protocol):
         """Whether bytes handed over before still wait for the network."""
         ...
 
-    async def subscribe(self, topic_filter: str) -> int:
-        """Ask for a filter, not for what is retained there; the broker's reason code."""
+    def subscribe(self, topic_filter: str) -> asyncio.Future[int]:
+        """Ask for a filter, not for what is retained there; the answer's reason code, as above."""
         ...
 
     def incoming(self) -> AsyncIterator[Incoming]:
@@ -80,6 +80,15 @@ class Connection(Protocol):
     async def goodbye(self) -> None:
         """End it in order, so that the will is not sent."""
         ...
+
+
+async def answered(answer: asyncio.Future[int], within_s: float, what: str) -> int:
+    """The reason code of an answer; BrokerLost when it does not come in time."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await answer
+    except TimeoutError:
+        raise BrokerLost(f"no acknowledgement of {what} within {within_s:g} s") from None
 
 
 class Connect(Protocol):

@@ -2,16 +2,17 @@
 
 The problem: a message counts as delivered when the broker has said yes, and the library hides that
 word. `aiomqtt.Client.publish` returns as if all were well when the broker refuses (MQTT 5 reason
-code 0x80 and above), waits its whole timeout when the connection is already gone, and connecting
-blocks a thread that cannot be cancelled.
+code 0x80 and above), waits its whole timeout when the connection is already gone, can swallow the
+cancellation of whoever waits (`asyncio.wait_for` did, before Python 3.12), and connecting blocks a
+thread that cannot be cancelled.
 
 The rule: one new client per connection, never reused. We open the TCP connection and do the TLS
 handshake ourselves on the loop, so both can be cancelled, and cutting our own socket ends a
-connection whatever state the library is in. Publishing goes to the paho client under aiomqtt, whose
-callbacks hand the reason code over: they run on the loop, while paho holds a lock that its
-`publish` takes, so they only resolve futures. MQTT 5 is tried first and 3.1.1 only when the broker
-says that it does not speak 5. MQTT 5's No Local is not used: a broker may compare client ids, and
-our own late will, which we must see, carries ours.
+connection whatever state the library is in. Publishing and subscribing go to the paho client under
+aiomqtt, whose callbacks hand the reason codes over: they run on the loop, while paho holds a lock
+that its `publish` takes, so they only resolve futures. MQTT 5 is tried first and 3.1.1 only when
+the broker says that it does not speak 5. MQTT 5's No Local is not used: a broker may compare client
+ids, and our own late will, which we must see, carries ours.
 
 Rejected: a client that reconnects by itself (it re-sends what it remembers, out of our order),
 `clean_start = False` (the outbox is the memory; a second one in the broker can only disagree), and
@@ -216,6 +217,7 @@ class _Link:
         self._paho.on_connect = self._on_connect
         self._paho.on_disconnect = self._on_disconnect
         self._paho.on_publish = self._on_publish
+        self._paho.on_subscribe = self._on_subscribe
         self._paho._create_socket_connection = lambda: sock  # type: ignore[method-assign]
 
     async def enter(self) -> None:
@@ -224,15 +226,15 @@ class _Link:
         either: tuple[asyncio.Future[Any], ...] = (entering, self._lost)
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not entering.done():
+            if self._lost.done():
                 raise self._loss()
             entering.result()
         except BaseException as error:
             entering.cancel()
             await asyncio.wait({entering})
+            if not entering.cancelled():
+                entering.exception()
             await self.cut()
-            if isinstance(error, aiomqtt.MqttCodeError):
-                raise BrokerLost(f"the broker refused: {error}", _code(error.rc)) from None
             if isinstance(error, aiomqtt.MqttError):
                 raise BrokerLost(str(error)) from None
             raise
@@ -275,17 +277,17 @@ class _Link:
     def is_congested(self) -> bool:
         return self._paho.want_write()
 
-    async def subscribe(self, topic_filter: str) -> int:
-        options = None
+    def subscribe(self, topic_filter: str) -> asyncio.Future[int]:
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         if self.version == "5":
             options = SubscribeOptions(qos=1, retainHandling=NO_RETAINED)
-        try:
-            [reason] = await self._client.subscribe(
-                topic_filter, qos=1 if options is None else 0, options=options
-            )
-        except aiomqtt.MqttError as error:
-            raise self._loss(str(error)) from None
-        return _code(reason) or 0
+            result, mid = self._paho.subscribe(topic_filter, options=options)
+        else:
+            result, mid = self._paho.subscribe(topic_filter, qos=1)
+        if result or mid is None:
+            raise self._loss()
+        self._answers[mid] = answer
+        return answer
 
     async def incoming(self) -> AsyncIterator[Incoming]:
         try:
@@ -315,11 +317,21 @@ class _Link:
     ) -> None:
         self.window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
         self._paho._max_inflight_messages = self.window
+        if reason.is_failure and not self._lost.done():
+            self._lost.set_result((f"the broker refused: {reason}", _code(reason)))
         self._connect_callback(client, userdata, flags, reason, properties)
 
     def _on_publish(
         self, client: Any, userdata: Any, mid: int, reason: Any, properties: Any
     ) -> None:
+        self._answer(mid, reason)
+
+    def _on_subscribe(
+        self, client: Any, userdata: Any, mid: int, reasons: list[Any], properties: Any
+    ) -> None:
+        self._answer(mid, reasons[0])
+
+    def _answer(self, mid: int, reason: Any) -> None:
         answer = self._answers.pop(mid, None)
         if answer is not None and not answer.done():
             answer.set_result(_code(reason) or 0)

@@ -30,6 +30,7 @@ from readerd.edge.broker import (
     Connection,
     Incoming,
     Outgoing,
+    answered,
 )
 from readerd.edge.drain import Drain, Outbox
 from readerd.edge.retained import Retained
@@ -177,9 +178,10 @@ class Publisher:
         await asyncio.Event().wait()
 
     async def _subscribe(self, connection: Connection) -> None:
+        asked = [(name, connection.subscribe(f"{self._root_topic}/{name}")) for name in self._inbox]
         refused: list[str] = []
-        for topic_filter in self._inbox:
-            reason = await connection.subscribe(f"{self._root_topic}/{topic_filter}")
+        for topic_filter, answer in asked:
+            reason = await answered(answer, self._timing.acknowledge_within_s, topic_filter)
             if reason >= REFUSED_FROM:
                 refused.append(f"{topic_filter} ({reason:#04x})")
         text = f"the broker refuses subscriptions to {', '.join(refused)}" if refused else None

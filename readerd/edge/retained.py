@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from readerd.edge.broker import REFUSED_FROM, BrokerLost, Connection, Outgoing
+from readerd.edge.broker import REFUSED_FROM, Connection, Outgoing, answered
 from readerd.edge.drain import Refusals
 from readerd.edge.timing import Timing
 
@@ -52,12 +52,7 @@ class Retained:
         topics, self._due = list(self._due), {}
         sent = [(topic, self._latest[topic], self._send(connection, topic)) for topic in topics]
         for topic, payload, answer in sent:
-            try:
-                async with asyncio.timeout(self._timing.acknowledge_within_s):
-                    reason = await answer
-            except TimeoutError:
-                within_s = self._timing.acknowledge_within_s
-                raise BrokerLost(f"no acknowledgement of {topic} within {within_s:g} s") from None
+            reason = await answered(answer, self._timing.acknowledge_within_s, topic)
             if reason >= REFUSED_FROM:
                 self._refusals.refused(topic, reason)
                 continue

@@ -123,6 +123,23 @@ async def test_a_stop_says_offline_and_goodbye(
         assert [topic for topic, _ in lims.heard].count("status") == 2  # and no will
 
 
+async def test_a_stop_is_short_whatever_we_were_about(
+    broker: Broker, publishing: Running, journal: Journal
+) -> None:
+    """Stopped after each of the first turns of the loop: connecting, subscribing, draining."""
+    journal.note("n")
+    reached: set[bool] = set()
+    for turns in range(120):
+        async with publishing(to(broker.port)) as publisher:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            reached.add(publisher.connected)
+            began = time.monotonic()
+        assert time.monotonic() - began < 2.0
+        assert not publisher.connected
+    assert reached == {False, True}
+
+
 async def test_a_stop_is_short_when_the_broker_is_silent(
     broker: Broker, publishing: Running, tape: Tape, links: Links
 ) -> None:
