@@ -124,6 +124,10 @@ class Link:
         self._dirty = False
         return answer
 
+    async def pause(self, for_s: float) -> None:
+        """Let time pass between two questions, for an instrument that has to be asked again."""
+        await asyncio.sleep(for_s)
+
     async def lost(self) -> str:
         """Wait until the port is gone; the answer is why."""
         return await self._stream.lost()

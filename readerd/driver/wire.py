@@ -16,6 +16,8 @@ from readerd.driver.virtual import Emission, Twin
 LATENCY_S = 0.016
 # More than any answer; a client that never reads must not fill the memory.
 MOST_QUEUED_PIECES = 1 << 18
+# Longer than anything that an instrument does between two commands.
+UNPACED_STEP_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Wire:
         self._deliver = deliver
         self._hang_up = hang_up
         self._powered_up_s = self._loop.time()
+        self._skipped_s = 0.0
         self._free_at_s = 0.0
         self._queue: deque[_Piece] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -60,7 +63,7 @@ class Wire:
         """Bytes from the client: let the twin answer in its own time."""
         now_s = self._loop.time()
         arrived_s = now_s + len(data) * self._byte_s
-        for emission in self._twin.receive(data, now_s - self._powered_up_s):
+        for emission in self._twin.receive(data, self._instrument_s()):
             if emission.replaces:
                 self._queue.clear()
                 self._free_at_s = 0.0
@@ -74,6 +77,17 @@ class Wire:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _instrument_s(self) -> float:
+        """Seconds since power-up on the instrument's own clock, which keeps pace with its line.
+
+        Without pacing, whatever it was busy with is over when the next bytes come.
+        """
+        elapsed_s = self._loop.time() - self._powered_up_s
+        if self._time_scale > 0:
+            return elapsed_s / self._time_scale
+        self._skipped_s += UNPACED_STEP_S
+        return elapsed_s + self._skipped_s
 
     def _schedule(self, emission: Emission, from_s: float) -> None:
         begin_s = from_s + emission.after_s * self._time_scale
