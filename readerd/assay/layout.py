@@ -49,7 +49,7 @@ class Layout:
             return "standard"
         return "control" if control_name(position) in self.controls else "sample"
 
-    @property
+    @cached_property
     def wells(self) -> tuple[str, ...]:
         return FORMATS[self.format].wells
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dposv
 
-from readerd.assay.curve.models import Array, Sigmoid, value, value_and_gradient
+from readerd.assay.curve.models import Array, Sigmoid, rise, value, value_and_gradient
 from readerd.assay.curve.weights import Variance
 
 # squared length of the step that is left to go, in standard errors of the parameters
@@ -41,6 +41,9 @@ _TRUSTED = 1e-9
 _STEPS = 200
 _STEPS_AT_BOUND = 12
 _STUCK = 1e10
+# the place of d in theta, and the share of its asymptote below which the top dose says nothing
+_D = 1
+_SMALLEST_SHARE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class _Place:
     h: Array
     g: Array
     wssr: float
+    top: Array  # gradient of the response at the highest dose, over the free parameters
 
 
 def descend(
@@ -134,7 +138,8 @@ def _place(problem: Problem, theta: Array, variance: Variance | None, v: Array) 
         v = variance.of(f)
     r = problem.y - f
     weighted = jacobian / v
-    return _Place(theta, f, r, v, weighted @ jacobian.T, weighted @ r, float(np.dot(r / v, r)))
+    wssr = float(np.dot(r / v, r))
+    return _Place(theta, f, r, v, weighted @ jacobian.T, weighted @ r, wssr, jacobian[:, -1])
 
 
 def _step(
@@ -155,6 +160,7 @@ def _step(
         theta[free] += delta
         np.maximum(theta, problem.lowest, out=theta)
         np.minimum(theta, problem.highest, out=theta)
+        _hold_top(problem, place, theta, delta)
         if trusted:
             return theta, damping * 0.1
         r = problem.y - value(problem.model, theta, problem.log_x)
@@ -162,3 +168,16 @@ def _step(
             return theta, damping * 0.1
         damping = max(damping * 8.0, 1e-8)
     return None
+
+
+def _hold_top(problem: Problem, place: _Place, theta: Array, delta: Array) -> None:
+    """Let d follow b and c, so that the response at the highest dose moves as the step says.
+
+    Without an upper plateau d and c run along a curved valley in which straight steps are short.
+    """
+    if _D not in problem.free:
+        return
+    share = float(rise(problem.model, theta, problem.log_x[-1:])[1][0])
+    if share > _SMALLEST_SHARE:
+        response = float(place.f[-1] + np.dot(place.top, delta))
+        theta[_D] = theta[0] + (response - theta[0]) / share
