@@ -1,0 +1,162 @@
+"""The science without a daemon: fit, quantify."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from readerd.errors import ConfigError, InputError, Mistake
+
+FILE = click.Path(path_type=Path)
+_json = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+
+
+def _text(path: Path) -> str:
+    """A file's text; InputError when it cannot be read."""
+    from readerd.csvfile import text_from_bytes
+
+    try:
+        return text_from_bytes(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(str(path), Mistake("", f"cannot be read: {error.strerror}")) from None
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(str(path), Mistake("", f"cannot be written: {error.strerror}")) from None
+
+
+def _fixed(texts: tuple[str, ...]) -> dict[str, float]:
+    """`a=0` -> {"a": 0.0}."""
+    found = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            raise click.BadParameter(f"{text!r}: write NAME=NUMBER, such as a=0") from None
+        if name.strip() not in ("a", "b", "c", "d", "g"):
+            raise click.BadParameter(f"{text!r}: the parameters are a, b, c, d and g")
+    return found
+
+
+MODELS = ["4pl", "5pl", "5pl-mirrored", "auto", "linear", "log-log", "point-to-point"]
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--model", type=click.Choice(MODELS), default="4pl", show_default=True,
+              help="The curve.")  # fmt: skip
+@click.option("--weighting", type=click.Choice(["variance", "none", "1/y", "1/y^2"]),
+              default="variance", show_default=True,
+              help="Weights, from the fitted curve.")  # fmt: skip
+@click.option("--s0", type=click.FloatRange(min=0), default=0.005, show_default=True,
+              help="variance: w = 1/(s0² + (cv·f)²), s0 in units of the response.")  # fmt: skip
+@click.option("--cv", type=click.FloatRange(min=0), default=0.05, show_default=True,
+              help="variance: see --s0.")  # fmt: skip
+@click.option("--fit-to", type=click.Choice(["wells", "level_means"]), default="wells",
+              show_default=True, help="Every well counts, or every level once.")  # fmt: skip
+@click.option("--zero", type=click.Choice(["anchor", "exclude", "subtract"]), default="anchor",
+              show_default=True, help="What a standard of concentration 0 is.")  # fmt: skip
+@click.option("--fix", "fixes", multiple=True, metavar="NAME=NUMBER",
+              help="A parameter that is known, such as a=0.")  # fmt: skip
+@click.option("--min-span", type=click.FloatRange(min=0, min_open=True), default=0.2,
+              show_default=True, help="A curve that spans less is refused.")  # fmt: skip
+@click.option("--unknowns", type=FILE, help="CSV with the header id,response.")
+@click.option("--extrapolate", is_flag=True, help="A number outside the range, in its own field.")
+@click.option("--plot", type=FILE, help="Draw the curve into this SVG file.")
+@_json
+def fit(
+    file: Path,
+    fixes: tuple[str, ...],
+    unknowns: Path | None,
+    extrapolate: bool,
+    plot: Path | None,
+    as_json: bool,
+    **choices: Any,
+) -> None:
+    """A standard curve from CSV columns concentration,response."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from readerd.assay.curve.settings import CurveSettings
+    from readerd.cli import fitted
+
+    choices["zero_standard"] = choices.pop("zero")
+    if choices["weighting"] == "variance" and not (choices["s0"] or choices["cv"]):
+        raise click.UsageError("--s0 and --cv are both 0: no weight is defined")
+    settings = CurveSettings(fixed=_fixed(fixes), **choices)
+    extra = None if unknowns is None else (_text(unknowns), str(unknowns))
+    answer = fitted.fit_file(_text(file), str(file), settings, extra, extrapolate=extrapolate)
+    if plot is not None:
+        _write(plot, answer.svg())
+    if as_json:
+        click.echo(answer.json())
+    else:
+        answer.print_screen()
+    sys.exit(0 if answer.fit.converged else 1)
+
+
+@click.command()
+@click.option("--assay", "assay_file", type=FILE, required=True, help="The assay's TOML file.")
+@click.option("--reading", "reading_file", type=FILE, required=True,
+              help="Optical densities, CSV with the header well,450,570.")  # fmt: skip
+@click.option("--plate-map", type=FILE, help="CSV with the header position,sample_id,dilution.")
+@click.option("--mask", "masks", multiple=True, metavar="WELL=REASON",
+              help="Leave a well out, and say why.")  # fmt: skip
+@click.option("--plot", type=FILE, metavar="DIR", help="Draw curve, plates and residuals there.")
+@click.option("--report", type=FILE, help="Write the plate's one-page report (HTML).")
+@_json
+def quantify(
+    assay_file: Path,
+    reading_file: Path,
+    plate_map: Path | None,
+    masks: tuple[str, ...],
+    plot: Path | None,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """A plate's concentrations from a file, without a daemon."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from readerd.cli import quantified
+
+    answer = quantified.quantify_file(
+        assay=_assay(assay_file),
+        reading=(_text(reading_file), str(reading_file)),
+        plate_map=None if plate_map is None else (_text(plate_map), str(plate_map)),
+        masks=dict(_mask(text) for text in masks),
+    )
+    if plot is not None:
+        for name, picture in answer.pictures().items():
+            _write(plot / name, picture)
+    if report is not None:
+        _write(report, answer.report())
+    if as_json:
+        click.echo(answer.json())
+    else:
+        answer.print_screen()
+    sys.exit(answer.exit_code)
+
+
+def _mask(text: str) -> tuple[str, str]:
+    well, _, reason = text.partition("=")
+    if not reason.strip():
+        raise click.BadParameter(f"{text!r}: write WELL=REASON, such as C3=bubble")
+    return well.strip(), reason.strip()
+
+
+def _assay(path: Path) -> Any:
+    """The assay of a file; its mistakes are those of an input file here, exit code 2."""
+    from readerd.assay.definition import load_assay
+
+    try:
+        return load_assay(_text(path), str(path))
+    except ConfigError as error:
+        click.echo(f"readerd: {error}", err=True)
+        sys.exit(2)
+
+
+VERBS = (fit, quantify)
