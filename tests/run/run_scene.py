@@ -14,6 +14,7 @@ from readerd.demo.plate import il6_plate
 from readerd.demo.twin import simulated
 from readerd.driver import catalog
 from readerd.driver.transport import open_transport
+from readerd.driver.virtual import Twin
 from readerd.payload import ResultEnvelope, Trigger
 from readerd.run.bench import Bench
 from readerd.run.feed import Feed, News
@@ -65,6 +66,17 @@ class Scene:
         return [(one["kind"], one["code"]) for one in data]
 
 
+def bench_with(twin: Twin) -> Bench:
+    """A bench whose port leads to this twin."""
+    return Bench(
+        DRIVER,
+        OPTIONS,
+        lambda: open_transport("twin:", DRIVER.line(OPTIONS), twin=lambda: twin),
+        now=at,
+        on_change=lambda: None,
+    )
+
+
 @asynccontextmanager
 async def scene(
     journal: Path, *faults: str, plates: PlatesSettings | None = None, assay: str = PLATE.assay_text
@@ -77,13 +89,7 @@ async def scene(
         tasks.append(asyncio.create_task(work))
         return tasks[-1]
 
-    bench = Bench(
-        DRIVER,
-        OPTIONS,
-        lambda: open_transport("twin:", DRIVER.line(OPTIONS), twin=lambda: twin),
-        now=at,
-        on_change=lambda: None,
-    )
+    bench = bench_with(twin)
     runner = Runner(
         bridge=BRIDGE,
         rules=Rules(

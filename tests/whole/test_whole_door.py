@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import stat
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +23,7 @@ from readerd.errors import ErrorCode, RequestError
 from tests.whole.whole_bench import Bench, Program, Start
 
 MakeBench = Callable[..., Bench]
+with_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
 @asynccontextmanager
@@ -58,6 +60,7 @@ async def curl(socket: Path, target: str, *more: str) -> tuple[int, Any]:
     return int(code), json.loads(body)
 
 
+@with_curl
 async def test_curl_reads_a_plate(bench: MakeBench, broker: Broker) -> None:
     async with daemon(bench, broker) as house:
         socket = house.config.socket
@@ -74,6 +77,7 @@ async def test_curl_reads_a_plate(bench: MakeBench, broker: Broker) -> None:
         assert [row["id"] for row in listed["runs"]] == [ticket["run_id"]]
 
 
+@with_curl
 @pytest.mark.parametrize(
     ("body", "code", "error", "says"),
     [
@@ -104,6 +108,7 @@ async def test_an_unknown_run_is_404(bench: MakeBench, broker: Broker) -> None:
         assert unknown.value.code == ErrorCode.RUN_UNKNOWN
 
 
+@with_curl
 async def test_a_reader_that_is_away_makes_healthz_503(bench: MakeBench, broker: Broker) -> None:
     async with daemon(bench, broker, plugged_in=False) as house:
         assert await curl(house.config.socket, "/healthz") == (503, {"ok": False})
