@@ -83,9 +83,11 @@ class _Wire:
     def has_room(self) -> bool:
         return self.writer.transport.get_write_buffer_size() < UNSENT_LIMIT
 
-    async def packet(self) -> tuple[int, bytes]:
-        """First byte and body of the next packet."""
+    async def packet(self, *, only: Kind | None = None) -> tuple[int, bytes]:
+        """First byte and body of the next packet; PacketError at once when it is not `only`."""
         first = (await self.reader.readexactly(1))[0]
+        if only is not None and first >> 4 != only:
+            raise PacketError(Reason.PROTOCOL_ERROR, f"the first packet is not {only.name}")
         size = 0
         for shift in (0, 7, 14, 21):
             byte = (await self.reader.readexactly(1))[0]
@@ -198,9 +200,7 @@ class Broker:
 
     async def _converse(self, wire: _Wire) -> None:
         async with asyncio.timeout(CONNECT_WITHIN_S):
-            first, body = await wire.packet()
-        if first >> 4 != Kind.CONNECT:
-            raise PacketError(Reason.PROTOCOL_ERROR, "the first packet is not CONNECT")
+            _, body = await wire.packet(only=Kind.CONNECT)
         connect = self._admit(wire, body)
         if connect is None:
             return

@@ -74,7 +74,7 @@ _FIXED_LONG: Final = {2: 4, 17: 4, 24: 4, 39: 4}
 _TEXTS: Final = {3: 1, 8: 1, 9: 1, 18: 1, 21: 1, 22: 1, 26: 1, 28: 1, 31: 1, 38: 2}
 
 # What a sender tells with a message and a subscriber hears unchanged (3.3.2.3).
-_FORWARDED: Final = frozenset({1, 3, 8, 9, 38})
+_FORWARDED: Final = frozenset({1, 2, 3, 8, 9, 38})
 
 Properties = tuple[tuple[int, int | bytes], ...]
 
