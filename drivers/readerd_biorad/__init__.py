@@ -6,7 +6,15 @@ a real instrument and no independent client stands behind this package yet, so `
 """
 
 from readerd.driver.contract import Driver
-from readerd_biorad.absdata import LIMIT_OD
+from readerd_biorad.absdata import LIMIT_OD, plate_decoder
+from readerd_biorad.codec import (
+    IdentityScan,
+    acknowledgement_decoder,
+    counters_decoder,
+    filters_decoder,
+    identity_decoder,
+    reply_decoder,
+)
 from readerd_biorad.options import Model680Options, estimate_s, line
 from readerd_biorad.reader import MODEL, Model680
 from readerd_biorad.twin import twin
@@ -22,4 +30,13 @@ DRIVER = Driver(
     open=Model680,
     twin=twin,
     estimate_s=estimate_s,
+    decoders={
+        "reply": reply_decoder,
+        "acknowledgement": acknowledgement_decoder,
+        "identity": identity_decoder,
+        "filters": filters_decoder,
+        "counters": counters_decoder,
+        "plate": plate_decoder,
+        "challenge": IdentityScan,
+    },
 )

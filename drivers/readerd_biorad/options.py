@@ -36,13 +36,19 @@ class Model680Options(Options):
     """How often one plate may be transmitted until its checksum is right."""
 
     speed: Literal["fast", "normal"] = "normal"
+    """The reading mode; the manual gives no times for either."""
+
     shake_speed: Literal["low", "medium", "high"] = "low"
+    """The mixing speed, where a read asks for shaking."""
 
     counters: bool = True
     """Ask for the maintenance counters before each plate."""
 
     rtscts: bool = False
+    """Hardware handshake on RTS and CTS; the manual names none."""
+
     dsrdtr: bool = False
+    """Hardware handshake on DSR and DTR; the manual names none."""
 
     error_texts: Mapping[ErrorNumber, str] = {}
     """Texts for the instrument's error numbers; the manual's table is not at hand."""

@@ -6,7 +6,7 @@ prove it but its tests; `readerd new-driver NAME` starts a package from these fo
 """
 
 from readerd.driver.contract import Driver
-from readerd_sim.codec import LIMIT_OD
+from readerd_sim.codec import LIMIT_OD, AnswerDecoder, WhoScan
 from readerd_sim.reader import MODEL, SimOptions, SimReader, estimate_s, line
 from readerd_sim.twin import twin
 
@@ -21,4 +21,9 @@ DRIVER = Driver(
     open=SimReader,
     twin=twin,
     estimate_s=estimate_s,
+    decoders={
+        "answer": lambda: AnswerDecoder("WHO"),
+        "plate": lambda: AnswerDecoder("READ"),
+        "challenge": WhoScan,
+    },
 )

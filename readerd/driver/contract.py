@@ -5,12 +5,13 @@ clock. Asking again for the *transfer* of the same plate is part of its conversa
 enters and leaves the instrument's remote mode by itself, so the front panel is free in between.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
+from readerd.driver.codec import Decoder
 from readerd.driver.link import Link
 from readerd.driver.stream import LineSettings
 from readerd.driver.virtual import Twin, TwinSetup
@@ -30,9 +31,12 @@ OnStrip = Callable[[Strip], None]
 
 
 class Options(BaseModel):
-    """Base of a driver's typed options: what `[reader.options]` may hold."""
+    """Base of a driver's typed options: what `[reader.options]` may hold.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    The string under each option is its documentation: `readerd drivers` shows it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Reader(Protocol):
@@ -85,3 +89,5 @@ class Driver:
     twin: Callable[[TwinSetup], Twin]
     estimate_s: Callable[[ReadRequest, Any], float]  # the longest an honest read takes
     proven: tuple[str, ...] = ()  # transcripts or clients behind it; empty = warn at every start
+    # Every decoder of the codec by name, made afresh: conformance and bench feed them rubbish.
+    decoders: Mapping[str, Callable[[], Decoder[object]]] = field(default_factory=dict)
