@@ -1,0 +1,108 @@
+"""One question and its status, and the way back to a clean link, for the whole family.
+
+The problem: an abandoned command may leave the reader measuring (it then hears nothing but the
+halt), or waiting for the rest of an argument (it then swallows whatever is asked). The rule:
+whoever begins such a step says first how to get out of it (`way_out`); `resync` sends that, waits
+for any answer at all, and then asks for the identity, whose answer nothing else looks like. A
+process that died may have left the same behind without a word: when the identity does not come,
+`wake` is sent and the identity asked for once more. Rejected: halting the reader at every start (it
+homes all axes), and taking the halt's own answer for the end (a plate may hold that byte too).
+"""
+
+import contextlib
+from typing import NoReturn, TypeVar
+
+from readerd.driver.link import Link
+from readerd.errors import InstrumentError, NoReply, WrongInstrument
+from readerd_biotek.complaints import fault
+from readerd_biotek.framing import (
+    Answer,
+    Nak,
+    Ready,
+    ReplyDecoder,
+    Status,
+    Version,
+    identity_scan,
+    ready_decoder,
+    stirred_scan,
+    version_decoder,
+)
+
+T = TypeVar("T")
+
+IDENTITY = b"e"
+
+
+class Conversation:
+    """Asks; raises InstrumentFault for every status that is not 0000."""
+
+    def __init__(
+        self, link: Link, *, reply_s: float, halt_s: float, wake: bytes, family: str = ""
+    ) -> None:
+        self.link = link
+        self.way_out = b""
+        self._reply_s = reply_s
+        self._halt_s = halt_s
+        self._wake = wake
+        self._family = family
+
+    async def ask(
+        self,
+        command: bytes,
+        decoder: ReplyDecoder[Answer[T] | Nak],
+        phase: str,
+        within_s: float | None = None,
+    ) -> T:
+        """The data of a reply whose status is 0000."""
+        bound_s = self._reply_s if within_s is None else within_s
+        answer = await self.link.ask(command, decoder, within_s=bound_s, phase=phase)
+        if isinstance(answer, Nak):
+            self.refused(None, phase)
+        if not answer.status.ok:
+            self.refused(answer.status, phase)
+        return answer.body
+
+    async def announce(self, command: bytes, phase: str) -> None:
+        """A command whose argument goes only when it was acknowledged."""
+        answer = await self.link.ask(command, ready_decoder(), within_s=self._reply_s, phase=phase)
+        if not isinstance(answer, Ready):
+            self.refused(None, phase)
+
+    async def version(self, phase: str) -> Version:
+        return await self.ask(IDENTITY, version_decoder(), phase)
+
+    async def resync(self, phase: str) -> None:
+        """A clean link and a reader that listens, whatever went on before; NoReply when it stays
+        silent."""
+        if self.way_out:
+            await self._stir(self.way_out, phase)
+        try:
+            await self._challenge(phase)
+        except NoReply:
+            await self._stir(self._wake, phase)
+            await self._challenge(phase)
+        self.way_out = b""
+
+    async def settle(self, phase: str) -> None:
+        """Resync after an answer that may have more behind it; a failure leaves the link dirty."""
+        with contextlib.suppress(InstrumentError):
+            await self.resync(phase)
+
+    def refused(self, status: Status | None, phase: str) -> NoReturn:
+        """None is a NAK."""
+        raise fault(status, phase, self.link.transcript.tail(), self._family)
+
+    async def _challenge(self, phase: str) -> None:
+        await self.link.challenge(IDENTITY, identity_scan, answer_s=self._reply_s, phase=phase)
+
+    async def _stir(self, command: bytes, phase: str) -> None:
+        with contextlib.suppress(NoReply):
+            await self.link.challenge(command, stirred_scan, answer_s=self._halt_s, phase=phase)
+
+
+def require_part(version: Version, parts: tuple[str, ...], model: str, phase: str) -> str:
+    """What to call the software inside; WrongInstrument when its part number begins otherwise."""
+    if parts and not version.part.startswith(parts):
+        what = f"software {version.part!r} answers, a {model} has {' or '.join(parts)}…"
+        raise WrongInstrument(f"{what} (option parts)", phase=phase)
+    return f"{version.part} {version.version}"
