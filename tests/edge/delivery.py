@@ -18,7 +18,8 @@ from readerd.edge.mqtt import connector
 from readerd.edge.mqtt_settings import MqttSettings
 from readerd.edge.publisher import Publisher
 from readerd.edge.timing import Timing
-from readerd.run.store import Compose, NewRun, OutboxRow, Place, Store, Stored
+from readerd.run.rows import Compose, NewRun, OutboxRow, Place, Stored, Telling
+from readerd.run.store import Store
 
 ROOT = "readerd/v1/lab1/bench2"
 AT = "2026-03-04T09:15:42.000+01:00"
@@ -62,12 +63,12 @@ class Journal:
         )
         self.store.accept(run, AT)
         self.store.begin(text, AT, composed("began"))
-        return self._store(
-            lambda compose: self.store.fail(
-                text, "fail", {}, None, compose, composed("failed"), AT
-            ),
-            text,
-        )
+
+        def end(compose: Compose) -> None:
+            telling = Telling(result=compose, event=composed("failed"), at=AT, basis={})
+            self.store.fail(text, "fail", {}, None, telling)
+
+        return self._store(end, text)
 
     def _store(self, write: Callable[[Compose], None], text: str) -> bytes:
         made: list[bytes] = []
