@@ -30,8 +30,10 @@ from readerd.run.bench import Bench
 from readerd.run.feed import Feed, News
 from readerd.run.plan import Rules
 from readerd.run.report import Bridge
+from readerd.run.rows import OutboxRow
 from readerd.run.runner import Runner
-from readerd.run.store import OutboxRow, Store
+from readerd.run.scribe import Scribe
+from readerd.run.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -118,12 +120,11 @@ def wire(
     bridge = _bridge(config)
     bench = _bench(config, open_stream, now, lambda: feed.tell("state", presence.state()))
     runner = Runner(
-        bridge=bridge,
+        scribe=Scribe(bridge, store, now),
         rules=Rules(assays=config.assay_by_id, choice=config.assays, plates=config.plates),
         bench=bench,
         store=store,
         feed=feed,
-        now=now,
         spawn=spawn,
         on_stored=lambda: publisher.wake(),
     )
@@ -164,6 +165,7 @@ def _bench(
         now=now,
         on_change=on_change,
         expect_identity=config.reader.expect_identity,
+        probe_every_s=config.reader.probe_every_s,
     )
 
 

@@ -120,10 +120,10 @@ class _Door:
         row = self._store.run(run_id)
         if row is None:
             raise RequestError(ErrorCode.RUN_UNKNOWN, f"no run {run_id!r} in the journal")
-        result = self._store.result(run_id)
+        newest = self._store.result(run_id)
         head = json.dumps({"id": row.id, "state": row.state, "plate": row.plate})
         # The result goes out byte for byte as it was published.
-        body = head[:-1].encode() + b', "result": ' + (result or b"null") + b"}"
+        body = head[:-1].encode() + b', "result": ' + (newest.payload if newest else b"null") + b"}"
         return Response(body, media_type="application/json")
 
     async def status(self, request: Request) -> Response:

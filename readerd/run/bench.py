@@ -12,12 +12,12 @@ on changing; a second read is another measurement).
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from readerd.driver.contract import Driver, OnStrip, Options, Reader
+from readerd.driver.contract import Carrier, Driver, OnStrip, Options, Reader, Resender
 from readerd.driver.link import Link, Transcript
 from readerd.driver.stream import ByteStream
 from readerd.errors import (
@@ -32,14 +32,19 @@ from readerd.errors import (
 from readerd.payload import BenchState
 from readerd.plate import Identity, Reading, ReadRequest, Strip
 from readerd.run import states
+from readerd.run.rows import ReadingRow
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # architecture.md, "How things fail": 1 s doubling to 60 s.
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 60.0
 # On top of the driver's own estimate: the bench's deadline is a net under the link's deadlines.
 GRACE_S = 10.0
+# A carrier moves in seconds; the slowest sheet says 15 s.
+CARRIER_S = 30.0
 # A stop must end within 10 s (issue of the service); parking may take this much of it.
 PARK_ON_STOP_S = 4.0
 
@@ -52,6 +57,7 @@ class Measured:
     read_at: Mapping[int, datetime]
     raw: bytes
     transcript: bytes
+    settling: bytes
 
 
 class Bench:
@@ -66,6 +72,7 @@ class Bench:
         now: Callable[[], datetime],
         on_change: Callable[[], None],
         expect_identity: str = "",
+        probe_every_s: float = 0.0,
     ) -> None:
         self.driver = driver
         self.options = options
@@ -84,6 +91,9 @@ class Bench:
         self._retry_now = asyncio.Event()
         self._ready = asyncio.Event()
         self._transcript = Transcript()
+        self._settling = Transcript()
+        self._in_use = asyncio.Lock()
+        self._probe_every_s = probe_every_s
 
     @property
     def state(self) -> BenchState:
@@ -118,20 +128,48 @@ class Bench:
 
     async def read(self, request: ReadRequest, on_strip: OnStrip) -> Measured:
         """One plate, measured once. InstrumentError and cancellation leave the ladder at work."""
+        clock = _WavelengthClock(self._now, on_strip)
+        bound_s = self.driver.estimate_s(request, self.options) + GRACE_S
+        reading = await self._occupy(lambda reader: reader.read(request, clock.on_strip), bound_s)
+        return self._measured(reading, clock.times(request.wavelengths_nm))
+
+    async def resend(self, format: int) -> Measured:
+        """The instrument's last plate again: a transfer. RequestError where it cannot."""
+        if not isinstance(self._reader, Resender):
+            raise RequestError(
+                ErrorCode.UNKNOWN_VERB, f"a {self.driver.name} cannot send its last plate again"
+            )
+        resender = self._reader
+        request = ReadRequest(wavelengths_nm=(), format=format)
+        bound_s = self.driver.estimate_s(request, self.options) + GRACE_S
+        reading = await self._occupy(lambda _: resender.resend(), bound_s)
+        return self._measured(reading, {})
+
+    async def move_carrier(self, *, out: bool) -> None:
+        """Present the plate or take it in. RequestError where there is no carrier."""
+        if not isinstance(self._reader, Carrier):
+            text = f"a {self.driver.name} has no carrier that readerd can move"
+            raise RequestError(ErrorCode.UNKNOWN_VERB, text)
+        carrier = self._reader
+        await self._occupy(lambda _: carrier.present() if out else carrier.admit(), CARRIER_S)
+
+    async def _occupy(self, job: Callable[[Reader], Awaitable[T]], bound_s: float) -> T:
+        """Do one job with the reader to ourselves; any trouble is the ladder's."""
         self.require_ready()
         link, reader = cast(Link, self._link), cast(Reader, self._reader)
-        self._transcript = link.transcript = Transcript()
+        self._transcript = Transcript()
         self._move("read")
-        clock = _WavelengthClock(self._now, request, on_strip)
-        bound_s = self.driver.estimate_s(request, self.options) + GRACE_S
         try:
-            async with asyncio.timeout(bound_s):
-                reading = await reader.read(request, clock.on_strip)
+            async with asyncio.timeout(bound_s), self._in_use:
+                if link.dirty:
+                    raise NoReply("the reader fell silent just before", phase="read")
+                link.transcript = self._transcript
+                answer = await job(reader)
         except RequestError:
             self._delivered(link)
             raise
         except TimeoutError:
-            error = NoReply(f"the plate did not come within {bound_s:g} s", phase="read")
+            error = NoReply(f"it was not done within {bound_s:g} s", phase="read")
             self._hand_over(error)
             raise error from None
         except InstrumentError as error:
@@ -141,8 +179,17 @@ class Bench:
             self._hand_over(NoReply("the read was cancelled", phase="read"))
             raise
         self._delivered(link)
-        raw, transcript = self.evidence()
-        return Measured(reading=reading, read_at=clock.finish(), raw=raw, transcript=transcript)
+        return answer
+
+    def _measured(self, reading: Reading, read_at: Mapping[int, datetime]) -> Measured:
+        words, now = self.evidence(), self._now()
+        return Measured(
+            reading=reading,
+            read_at={nm: read_at.get(nm, now) for nm in reading.plates},
+            raw=words.raw,
+            transcript=words.transcript,
+            settling=words.settling,
+        )
 
     def _delivered(self, link: Link) -> None:
         """Ready again; or on the ladder, when the plate is whole but the rest was not confirmed."""
@@ -151,9 +198,10 @@ class Bench:
         else:
             self._move("delivered")
 
-    def evidence(self) -> tuple[bytes, bytes]:
-        """Every byte received and the whole transcript of the last read."""
-        return self._transcript.received, self._transcript.to_bytes()
+    def evidence(self) -> ReadingRow:
+        """What went over the wire in the last job, without a plate."""
+        words = self._transcript
+        return ReadingRow(None, words.received, words.to_bytes(), self._settling.to_bytes())
 
     def _hand_over(self, error: InstrumentError) -> None:
         self._move("lost" if isinstance(error, LinkLost) else "failed", str(error))
@@ -183,23 +231,28 @@ class Bench:
     async def _connect(self) -> None:
         """From absent to ready; InstrumentError on any step."""
         stream = await self._open_stream()
-        self._link = Link(stream, transcript=Transcript())
+        self._link = Link(stream)
         self._reader = self.driver.open(self._link, self.options)
         self._move("opened")
         await self._settle(self._reader)
 
     async def _settle(self, reader: Reader) -> None:
         """From hello to ready: at rest, and known to be the right instrument."""
+        self._settling = cast(Link, self._link).transcript = Transcript()
         await reader.park()
-        identity = await reader.identify()
-        expected = self._expect_identity
-        if expected and expected not in (identity.serial, identity.model):
-            seen = identity.serial or identity.model
-            raise WrongInstrument(f"expected {expected!r}, {seen!r} answers", phase="identify")
+        identity = self._recognised(await reader.identify())
         self.identity = identity
         self._trouble = asyncio.get_running_loop().create_future()
         self._move("identified")
         log.info("reader=ready model=%s serial=%s", identity.model, identity.serial)
+
+    def _recognised(self, identity: Identity) -> Identity:
+        """The same identity, or WrongInstrument when another one is expected."""
+        expected = self._expect_identity
+        if expected and expected not in (identity.serial, identity.model):
+            seen = identity.serial or identity.model
+            raise WrongInstrument(f"expected {expected!r}, {seen!r} answers", phase="identify")
+        return identity
 
     async def _serve(self) -> None:
         """Until the link is lost; every other trouble is mended on the open link, if it can be."""
@@ -214,21 +267,36 @@ class Bench:
             await self._settle(reader)
 
     async def _next_trouble(self, link: Link) -> InstrumentError:
-        """Trouble from a read, or a link that is lost while nobody reads."""
+        """Trouble from a job, from a probe, or a link that is lost while nobody uses it."""
         trouble = cast("asyncio.Future[InstrumentError]", self._trouble)
         watch = asyncio.create_task(link.lost())
         either: list[asyncio.Future[Any]] = [watch, trouble]
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not trouble.done() and self._state == "reading":
-                await trouble  # the read that is under way meets the loss itself
-            if trouble.done():
-                return trouble.result()
+            while not (trouble.done() or watch.done()):
+                await asyncio.wait(
+                    either,
+                    timeout=self._probe_every_s or None,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if not (trouble.done() or watch.done()) and self._state == "ready":
+                    await self._probe(link)
+            if self._state == "reading":
+                await trouble  # the job that is under way meets the loss itself
         finally:
             watch.cancel()
-        error = LinkLost(watch.result(), phase="idle")
-        self._move("lost", str(error))
-        return error
+        if not trouble.done():
+            self._hand_over(LinkLost(watch.result(), phase="idle"))
+        return trouble.result()
+
+    async def _probe(self, link: Link) -> None:
+        """Is it still there, and still the same one? Asked while nobody uses it."""
+        async with self._in_use:
+            link.transcript = Transcript()
+            try:
+                self.identity = self._recognised(await cast(Reader, self._reader).identify())
+            except InstrumentError as error:
+                if self._state == "ready":
+                    self._hand_over(error)
 
     async def _give_up(self, error: InstrumentError) -> None:
         """Close the port; say whether a person must come."""
@@ -274,11 +342,8 @@ class Bench:
 class _WavelengthClock:
     """Notes when the last strip of each wavelength came, and passes the strips on."""
 
-    def __init__(
-        self, now: Callable[[], datetime], request: ReadRequest, on_strip: OnStrip
-    ) -> None:
+    def __init__(self, now: Callable[[], datetime], on_strip: OnStrip) -> None:
         self._now = now
-        self._wavelengths = request.wavelengths_nm
         self._on_strip = on_strip
         self._read_at: dict[int, datetime] = {}
 
@@ -286,6 +351,6 @@ class _WavelengthClock:
         self._read_at[strip.wavelength_nm] = self._now()
         self._on_strip(strip)
 
-    def finish(self) -> dict[int, datetime]:
+    def times(self, wavelengths_nm: Sequence[int]) -> dict[int, datetime]:
         """The moment of each wavelength; now, for one that came without strips."""
-        return {nm: self._read_at.get(nm, self._now()) for nm in self._wavelengths}
+        return {nm: self._read_at.get(nm, self._now()) for nm in wavelengths_nm}

@@ -5,13 +5,14 @@ message its sequence number, so a number is never given to a message that was no
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 
 from pydantic import JsonValue
 
 from readerd.assay.definition import Assay
+from readerd.assay.layout import PlateMap
 from readerd.assay.result import PlateResult, Qc
 from readerd.payload import (
     AssayInfo,
@@ -33,7 +34,7 @@ from readerd.payload import (
     encode,
 )
 from readerd.plate import Identity, Reading
-from readerd.run.store import Compose, Place, RunRow, Stored
+from readerd.run.rows import Compose, Place, RunRow, Stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,17 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What a revision of a result was computed from, beside the reading; kept with it."""
+
+    plate_map: PlateMap | None = None
+    masks: Mapping[str, str] = field(default_factory=dict)  # well -> reason
+    reason: str | None = None
+    revision: int = 1
+    recovered: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a run ended: a plate with its meaning, or a failure."""
 
@@ -86,12 +98,13 @@ class Outcome:
     failure: Failure | None = None
     identity: Identity | None = None
     raw: bytes | None = None
+    basis: Basis = field(default_factory=Basis)
 
 
 def result_message(
     bridge: Bridge, run: RunRow, plan: Plan, assay: Assay, outcome: Outcome, event_id: str
 ) -> Compose:
-    """The result of one run, revision 1; failed runs included."""
+    """One revision of the result of one run; failed runs included."""
     data = _data(bridge, run, plan, assay, outcome)
 
     def compose(place: Place) -> Stored:
@@ -110,21 +123,21 @@ def result_message(
 
 
 def _data(bridge: Bridge, run: RunRow, plan: Plan, assay: Assay, outcome: Outcome) -> ResultData:
-    result, failure = outcome.result, outcome.failure
+    result, failure, basis = outcome.result, outcome.failure, outcome.basis
     return ResultData(
         acquisition=result.acquisition if result else "failed",
         curve=result.curve if result else "none",
         verdict=result.verdict if result else "none",
         flags=list(result.flags) if result else [],
-        revision=1,
-        revises=None,
-        reason=failure.text if failure else plan.reread_reason,
+        revision=basis.revision,
+        revises=basis.revision - 1 or None,
+        reason=basis.reason or (failure.text if failure else plan.reread_reason),
         failure=failure,
         run=_run(run, plan, outcome),
         instrument=_instrument(bridge, outcome),
         software=_software(bridge, assay),
         kit=Kit(lot=assay.kit.lot or None, expires=assay.kit.expires or None),
-        plate=_plate(plan, assay),
+        plate=_plate(plan, assay, basis.plate_map),
         read=_read(plan, outcome.delivered),
         wells=result.wells if result else None,
         fit=result.fit if result else None,
@@ -142,12 +155,15 @@ def _software(bridge: Bridge, assay: Assay) -> Software:
     )
 
 
-def _plate(plan: Plan, assay: Assay) -> PlateInfo:
+def _plate(plan: Plan, assay: Assay, plate_map: PlateMap | None) -> PlateInfo:
+    told = PlateMapInfo(id=None, version=None, source="assay")
+    if plate_map is not None:
+        told = PlateMapInfo(id=plate_map.id, version=plate_map.version, source=plate_map.source)
     return PlateInfo(
         barcode=plan.plate,
         barcode_source=plan.barcode_source,
         format=assay.layout.format,
-        plate_map=PlateMapInfo(id=None, version=None, source="assay"),
+        plate_map=told,
     )
 
 

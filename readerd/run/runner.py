@@ -12,31 +12,28 @@ import logging
 import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import JsonValue, TypeAdapter
-from ulid import ULID
+from pydantic import JsonValue
 
-from readerd.assay.definition import Assay, load_assay
-from readerd.assay.quantify import quantify
+from readerd.assay.definition import Assay
 from readerd.errors import ErrorCode, InstrumentError, RequestError
 from readerd.payload import Failure, RunEnded
 from readerd.plate import ReadRequest
+from readerd.run.again import Again
 from readerd.run.bench import Bench
 from readerd.run.feed import Feed
 from readerd.run.plan import Rules, RunRequest, make_plan
 from readerd.run.progress import Progress
-from readerd.run.report import Bridge, Delivered, Outcome, Plan, event_message, result_message
-from readerd.run.store import Compose, NewRun, ReadingRow, RunRow, Store
+from readerd.run.report import Delivered, Outcome, Plan
+from readerd.run.rows import NewRun, ReadingRow
+from readerd.run.scribe import DELIVERED, PLAN, Scribe
+from readerd.run.store import Store
 
 log = logging.getLogger(__name__)
 
 # contract.md §3: a run starts at once, within 5 s, or it has failed.
 START_WITHIN_S = 5.0
-
-_PLAN = TypeAdapter(Plan)
-_DELIVERED = TypeAdapter(Delivered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +50,25 @@ class Runner:
     def __init__(
         self,
         *,
-        bridge: Bridge,
+        scribe: Scribe,
         rules: Rules,
         bench: Bench,
         store: Store,
         feed: Feed,
-        now: Callable[[], datetime],
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         on_stored: Callable[[], None],
     ) -> None:
-        self.bridge = bridge
+        self.scribe = scribe
         self.rules = rules
         self.bench = bench
         self.store = store
         self.feed = feed
-        self.now = now
+        self.again = Again(scribe, store, bench, on_stored)
         self.spawn = spawn
         self.on_stored = on_stored
         self._current: str | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._abort_reason: str | None = None
 
     @property
     def current_run(self) -> str | None:
@@ -90,17 +88,27 @@ class Runner:
             self._refuse(request, refusal)
             raise
         new = NewRun(
-            id=self._ulid(),
+            id=self.scribe.ulid(),
             key=request.key,
             plate=plan.plate,
-            request=_PLAN.dump_python(plan, mode="json"),
+            request=PLAN.dump_python(plan, mode="json"),
             assay_sha256=assay.sha256,
             assay_text=assay.text,
         )
-        run_id = self.store.accept(new, self._at())
+        run_id = self.store.accept(new, self.scribe.at())
         self._current = run_id
-        self.spawn(self._run(run_id, plan, assay, asyncio.get_running_loop().time()))
+        self._abort_reason = None
+        self._task = self.spawn(self._run(run_id, plan, assay, asyncio.get_running_loop().time()))
         return Ticket(run_id, duplicate=False)
+
+    def abort(self, run_id: str | None, reason: str) -> str:
+        """Give up the run under way; its id. It ends as failed, the reader is parked."""
+        if self._current is None or self._task is None or run_id not in (None, self._current):
+            what = "no run" if run_id is None else f"run {run_id} is not the one that"
+            raise RequestError(ErrorCode.STATE_MISMATCH, f"{what} is under way")
+        self._abort_reason = reason
+        self._task.cancel()
+        return self._current
 
     def _plan(self, request: RunRequest) -> tuple[Assay, Plan]:
         if self._current is not None:
@@ -120,14 +128,14 @@ class Runner:
 
     def _refuse(self, request: RunRequest, refusal: RequestError) -> None:
         log.warning("refused code=%s plate=%s text=%s", refusal.code, request.plate, refusal.text)
-        event = self._event(
+        event = self.scribe.event(
             "refused",
             subject=request.plate,
             code=refusal.code,
             text=refusal.text,
             details={"key": request.key, "trigger": request.trigger.kind},
         )
-        self.store.record(event, self._at())
+        self.store.record(event, self.scribe.at())
         self.on_stored()
 
     # -- one plate ---------------------------------------------------------------------------
@@ -139,8 +147,8 @@ class Runner:
                 text = f"did not start within {START_WITHIN_S:g} s"
                 self._fail(run_id, Failure(code="not_started", phase=None, text=text))
                 return
-            started = self._event("started", run_id=run_id, subject=plan.plate)
-            self.store.begin(run_id, self._at(), started)
+            started = self.scribe.event("started", run_id=run_id, subject=plan.plate)
+            self.store.begin(run_id, self.scribe.at(), started)
             self.on_stored()
             log.info("run=%s state=reading plate=%s assay=%s", run_id, plan.plate, assay.id)
             if await self._measure(run_id, plan, assay):
@@ -166,13 +174,18 @@ class Runner:
         except InstrumentError as error:
             self._fail(run_id, failure_of(error))
         except asyncio.CancelledError:
+            if self._abort_reason is not None:  # we cancelled it ourselves: the task goes on
+                text = f"aborted: {self._abort_reason}"
+                self._fail(run_id, Failure(code="aborted", phase="read", text=text))
+                return False
             text = "readerd was stopped while the plate was being read"
             self._fail(run_id, Failure(code="interrupted", phase="read", text=text), "interrupt")
             raise
         else:
             delivered = Delivered(reading=measured.reading, read_at=measured.read_at)
-            document = _DELIVERED.dump_python(delivered, mode="json")
-            self.store.keep(run_id, ReadingRow(document, measured.raw, measured.transcript))
+            document = DELIVERED.dump_python(delivered, mode="json")
+            row = ReadingRow(document, measured.raw, measured.transcript, measured.settling)
+            self.store.keep(run_id, row)
             return True
         finally:
             progress.end()
@@ -180,23 +193,14 @@ class Runner:
 
     def _conclude(self, run_id: str) -> None:
         """From the stored reading to the stored result: what a restart repeats."""
-        run, plan, assay = self._recall(run_id)
-        row = self.store.reading(run_id)
-        if row is None:
-            raise RuntimeError(f"run {run_id} is in state read without a reading")
-        delivered = _DELIVERED.validate_python(row.reading)
-        result = quantify(
-            assay,
-            delivered.reading,
-            reference_nm=plan.reference_nm,
-            photometric_range=self.bench.driver.photometric_range,
-        )
-        outcome = Outcome(finished_at=self.now(), delivered=delivered, result=result, raw=row.raw)
-        message = result_message(self.bridge, run, plan, assay, outcome, self._ulid())
-        completed = self._event(
-            "completed", run_id=run_id, subject=plan.plate, details={"verdict": result.verdict}
-        )
-        self.store.finish(run_id, message, completed, self._at())
+        run, plan, assay = self.scribe.recall(run_id)
+        outcome = self.again.conclude(run_id)
+        result = outcome.result
+        if result is None:
+            raise RuntimeError(f"run {run_id} was quantified without a result")
+        details: dict[str, JsonValue] = {"verdict": result.verdict}
+        telling = self.scribe.tell(run, plan, assay, outcome, "completed", details=details)
+        self.store.finish(run_id, telling)
         log.info("run=%s state=done verdict=%s curve=%s", run_id, result.verdict, result.curve)
         self._ended(run_id)
 
@@ -208,23 +212,21 @@ class Runner:
         *,
         evidence: bool = True,
     ) -> None:
-        run, plan, assay = self._recall(run_id)
-        raw, transcript = self.bench.evidence() if evidence else (b"", b"")
-        row = ReadingRow(None, raw, transcript) if transcript else None
+        run, plan, assay = self.scribe.recall(run_id)
+        row = self.bench.evidence() if evidence else None
+        if row is not None and not row.transcript:
+            row = None
         outcome = Outcome(
-            finished_at=self.now(),
+            finished_at=self.scribe.now(),
             failure=failure,
             identity=self.bench.identity,
-            raw=raw if transcript else None,
+            raw=row.raw if row else None,
         )
-        message = result_message(self.bridge, run, plan, assay, outcome, self._ulid())
         kind = "interrupted" if how == "interrupt" else "failed"
-        event = self._event(
-            kind, run_id=run_id, subject=plan.plate, code=failure.code, text=failure.text
+        telling = self.scribe.tell(
+            run, plan, assay, outcome, kind, code=failure.code, text=failure.text
         )
-        self.store.fail(
-            run_id, how, failure.model_dump(mode="json"), row, message, event, self._at()
-        )
+        self.store.fail(run_id, how, failure.model_dump(mode="json"), row, telling)
         log.warning("run=%s state=%s code=%s text=%s", run_id, kind, failure.code, failure.text)
         self._ended(run_id)
 
@@ -253,42 +255,6 @@ class Runner:
                     code="not_started", phase=None, text="readerd ended before the read began"
                 )
                 self._fail(run.id, failure, evidence=False)
-
-    def _recall(self, run_id: str) -> tuple[RunRow, Plan, Assay]:
-        """The run with its plan and the assay file as it was when the run was accepted."""
-        run = self.store.run(run_id)
-        if run is None:
-            raise RuntimeError(f"run {run_id} is not in the journal")
-        plan = _PLAN.validate_python(run.request)
-        return run, plan, load_assay(run.assay_text, f"assay {plan.assay} of run {run_id}")
-
-    def _event(
-        self,
-        kind: str,
-        *,
-        subject: str | None = None,
-        run_id: str | None = None,
-        code: str | None = None,
-        text: str | None = None,
-        details: dict[str, JsonValue] | None = None,
-    ) -> Compose:
-        return event_message(
-            self.bridge,
-            kind,
-            self._ulid(),
-            self.now(),
-            subject=subject,
-            run_id=run_id,
-            code=code,
-            text=text,
-            details=details,
-        )
-
-    def _ulid(self) -> str:
-        return str(ULID.from_datetime(self.now()))
-
-    def _at(self) -> str:
-        return self.now().isoformat()
 
 
 def failure_of(error: InstrumentError) -> Failure:

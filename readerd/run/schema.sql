@@ -24,16 +24,20 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_plate ON runs (plate);
 
 CREATE TABLE readings (
-  run_id     TEXT PRIMARY KEY REFERENCES runs (id),
+  run_id     TEXT NOT NULL REFERENCES runs (id),
+  number     INTEGER NOT NULL,          -- 1; 2 = recovered later from the instrument's memory
   reading    TEXT,                      -- JSON of Delivered; NULL = the run delivered no plate
   raw        BLOB NOT NULL,             -- every byte that the instrument sent
-  transcript BLOB NOT NULL              -- both directions with their times
+  settling   BLOB NOT NULL,             -- how the reader was found and parked before
+  transcript BLOB NOT NULL,             -- both directions with their times
+  PRIMARY KEY (run_id, number)
 ) STRICT;
 
 CREATE TABLE results (
   run_id   TEXT NOT NULL REFERENCES runs (id),
   revision INTEGER NOT NULL,
   event_id TEXT NOT NULL,
+  basis    TEXT NOT NULL,               -- JSON of Basis: plate map, masks, why
   payload  BLOB NOT NULL,
   PRIMARY KEY (run_id, revision)
 ) STRICT;

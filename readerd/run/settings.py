@@ -32,6 +32,7 @@ class ReaderSettings(Settings):
     driver: str
     port: str
     expect_identity: str = ""
+    probe_every_s: float = Field(default=60.0, ge=0)  # an idle reader is asked who it is; 0 = never
     options: dict[str, Any] = {}
 
 

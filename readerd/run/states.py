@@ -34,9 +34,9 @@ RUN: Final[Table] = {
     "accepted": {"begin": "reading", "fail": "failed"},
     "reading": {"keep": "read", "fail": "failed", "interrupt": "interrupted"},
     "read": {"finish": "done"},
-    "done": {},
-    "failed": {},
-    "interrupted": {},
+    "done": {"revise": "done"},
+    "failed": {"recover": "done"},
+    "interrupted": {"recover": "done"},
 }
 
 # One row of the outbox; being offered is a matter of the moment and not stored.

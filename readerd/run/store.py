@@ -15,9 +15,8 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -26,83 +25,25 @@ from ulid import ULID
 
 from readerd.errors import StoreError
 from readerd.run import states
+from readerd.run.rows import (
+    Compose,
+    NewRun,
+    OutboxRow,
+    Place,
+    ReadingRow,
+    ResultRow,
+    RunRow,
+    Stored,
+    StreamKind,
+    Telling,
+)
 
-StreamKind = Literal["result", "event"]
 STREAMS: Final[tuple[StreamKind, ...]] = ("result", "event")
 
 # Each entry takes the file from `user_version` = its index to the next one.
 MIGRATIONS: Final[tuple[str, ...]] = (
     files("readerd.run").joinpath("schema.sql").read_text(encoding="utf-8"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a message will stand: the stream's ULID and its next sequence number."""
-
-    stream: str
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A message as it will be stored: its dedupe id and its bytes."""
-
-    event_id: str
-    payload: bytes
-
-
-Compose = Callable[[Place], Stored]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxRow:
-    """One message on its way to the LIMS; `topic` is relative to the root topic."""
-
-    row_id: int
-    stream_kind: StreamKind
-    sequence: int
-    topic: str
-    payload: bytes
-    event_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRun:
-    """What `accept` writes: one press, click or command."""
-
-    id: str
-    key: str
-    plate: str | None
-    request: dict[str, Any]
-    assay_sha256: str
-    assay_text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
-    """One run as the journal knows it."""
-
-    id: str
-    key: str
-    state: str
-    plate: str | None
-    request: dict[str, Any]
-    assay_text: str
-    attempt: int
-    accepted_at: str
-    started_at: str | None
-    finished_at: str | None
-    failure: dict[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingRow:
-    """What came off the wire: the reading (None when there is no plate) and its evidence."""
-
-    reading: dict[str, Any] | None
-    raw: bytes
-    transcript: bytes
 
 
 class Store:
@@ -206,11 +147,24 @@ class Store:
             self._move(run_id, "keep")
             self._keep(run_id, row)
 
-    def finish(self, run_id: str, result: Compose, event: Compose, at: str) -> None:
+    def finish(self, run_id: str, telling: Telling) -> None:
         """Result, outbox rows and the state done, or none of them."""
         with self._transaction():
-            self._move(run_id, "finish", finished_at=at)
-            self._publish(run_id, result, event, at)
+            self._move(run_id, "finish", finished_at=telling.at)
+            self._publish(run_id, telling)
+
+    def revise(self, run_id: str, telling: Telling) -> None:
+        """The same reading told again as the next revision."""
+        with self._transaction():
+            self._move(run_id, "revise")
+            self._publish(run_id, telling)
+
+    def recover(self, run_id: str, row: ReadingRow, telling: Telling) -> None:
+        """A plate for a run that had none, from the instrument's memory."""
+        with self._transaction():
+            self._move(run_id, "recover")
+            self._keep(run_id, row)
+            self._publish(run_id, telling)
 
     def fail(
         self,
@@ -218,16 +172,14 @@ class Store:
         how: Literal["fail", "interrupt"],
         failure: Mapping[str, Any],
         evidence: ReadingRow | None,
-        result: Compose,
-        event: Compose,
-        at: str,
+        telling: Telling,
     ) -> None:
         """A run that delivered no plate: its evidence, a failed result and the event."""
         with self._transaction():
-            self._move(run_id, how, finished_at=at, failure=json.dumps(failure))
+            self._move(run_id, how, finished_at=telling.at, failure=json.dumps(failure))
             if evidence is not None:
                 self._keep(run_id, evidence)
-            self._publish(run_id, result, event, at)
+            self._publish(run_id, telling)
 
     def record(self, event: Compose, at: str, run_id: str | None = None) -> None:
         """An event that belongs to no state change of a run."""
@@ -243,19 +195,18 @@ class Store:
     def _keep(self, run_id: str, row: ReadingRow) -> None:
         reading = None if row.reading is None else json.dumps(row.reading)
         self._db.execute(
-            "INSERT INTO readings VALUES (?, ?, ?, ?)", (run_id, reading, row.raw, row.transcript)
+            "INSERT INTO readings SELECT ?, count(*) + 1, ?, ?, ?, ?"
+            " FROM readings WHERE run_id = ?",
+            (run_id, reading, row.raw, row.settling, row.transcript, run_id),
         )
 
-    def _publish(self, run_id: str, result: Compose, event: Compose, at: str) -> None:
-        stored = self._enqueue("result", run_id, result, at)
-        (revision,) = self._db.execute(
-            "SELECT coalesce(max(revision), 0) + 1 FROM results WHERE run_id = ?", (run_id,)
-        ).fetchone()
+    def _publish(self, run_id: str, telling: Telling) -> None:
+        stored = self._enqueue("result", run_id, telling.result, telling.at)
         self._db.execute(
-            "INSERT INTO results VALUES (?, ?, ?, ?)",
-            (run_id, revision, stored.event_id, stored.payload),
+            "INSERT INTO results SELECT ?, count(*) + 1, ?, ?, ? FROM results WHERE run_id = ?",
+            (run_id, stored.event_id, json.dumps(telling.basis), stored.payload, run_id),
         )
-        self._enqueue("event", run_id, event, at)
+        self._enqueue("event", run_id, telling.event, telling.at)
 
     def _enqueue(self, kind: StreamKind, run_id: str | None, compose: Compose, at: str) -> Stored:
         sequence = self._last_sequence(kind) + 1
@@ -375,18 +326,31 @@ class Store:
 
     def reading(self, run_id: str) -> ReadingRow | None:
         row = self._db.execute(
-            "SELECT reading, raw, transcript FROM readings WHERE run_id = ?", (run_id,)
+            "SELECT reading, raw, transcript, settling FROM readings WHERE run_id = ?"
+            " ORDER BY number DESC LIMIT 1",
+            (run_id,),
         ).fetchone()
         if row is None:
             return None
-        return ReadingRow(json.loads(row[0]) if row[0] else None, row[1], row[2])
+        return ReadingRow(json.loads(row[0]) if row[0] else None, row[1], row[2], row[3])
 
-    def result(self, run_id: str) -> bytes | None:
-        """The newest revision's message, as it was or will be sent."""
+    def result(self, run_id: str) -> ResultRow | None:
+        """The newest revision, with the message as it was or will be sent."""
         row = self._db.execute(
-            "SELECT payload FROM results WHERE run_id = ? ORDER BY revision DESC LIMIT 1", (run_id,)
+            "SELECT revision, basis, payload FROM results WHERE run_id = ?"
+            " ORDER BY revision DESC LIMIT 1",
+            (run_id,),
         ).fetchone()
-        return None if row is None else bytes(row[0])
+        return None if row is None else ResultRow(row[0], json.loads(row[1]), row[2])
+
+    def measured_since(self, run_id: str) -> str | None:
+        """A run that began to measure after this one, if there is any."""
+        row = self._db.execute(
+            "SELECT id FROM runs WHERE started_at IS NOT NULL"
+            " AND rowid > (SELECT rowid FROM runs WHERE id = ?) LIMIT 1",
+            (run_id,),
+        ).fetchone()
+        return None if row is None else str(row[0])
 
     def newest_result(self) -> tuple[int, bytes] | None:
         """Sequence number and message of the newest result."""

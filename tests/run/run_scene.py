@@ -21,6 +21,7 @@ from readerd.run.feed import Feed, News
 from readerd.run.plan import Rules, RunRequest
 from readerd.run.report import Bridge
 from readerd.run.runner import Runner
+from readerd.run.scribe import Scribe
 from readerd.run.settings import AssaysSettings, PlatesSettings
 from readerd.run.store import Store
 from tests.virtual_clock import run_virtual
@@ -56,9 +57,9 @@ class Scene:
                 task.result()
 
     def result(self, run_id: str) -> ResultEnvelope:
-        payload = self.store.result(run_id)
-        assert payload is not None
-        return ResultEnvelope.model_validate_json(payload)
+        newest = self.store.result(run_id)
+        assert newest is not None
+        return ResultEnvelope.model_validate_json(newest.payload)
 
     def events(self) -> list[tuple[str, str | None]]:
         rows = [row for row in self.store.pending(100) if row.topic == "event"]
@@ -91,7 +92,7 @@ async def scene(
 
     bench = bench_with(twin)
     runner = Runner(
-        bridge=BRIDGE,
+        scribe=Scribe(BRIDGE, store, at),
         rules=Rules(
             assays={definition.id: definition},
             choice=AssaysSettings(directory=journal.parent, default="il6-elisa"),
@@ -100,7 +101,6 @@ async def scene(
         bench=bench,
         store=store,
         feed=feed,
-        now=at,
         spawn=spawn,
         on_stored=lambda: None,
     )

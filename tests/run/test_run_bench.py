@@ -5,10 +5,11 @@ Every trouble comes twice in a row, and then the next read works.
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,9 @@ class Port:
 
 
 @asynccontextmanager
-async def running(port: Port, states: list[str], expect: str = "") -> AsyncIterator[Bench]:
+async def running(
+    port: Port, states: list[str], expect: str = "", probe_every_s: float = 0
+) -> AsyncIterator[Bench]:
     bench = Bench(
         DRIVER,
         OPTIONS,
@@ -65,6 +68,7 @@ async def running(port: Port, states: list[str], expect: str = "") -> AsyncItera
         now=lambda: datetime(2026, 3, 4, tzinfo=UTC),
         on_change=lambda: states.append(bench.state),
         expect_identity=expect,
+        probe_every_s=probe_every_s,
     )
     task = asyncio.create_task(bench.run())
     try:
@@ -129,7 +133,7 @@ def test_trouble_in_a_read_twice_in_a_row_then_the_next_read_works(fault: str) -
             with pytest.raises(InstrumentError):
                 await bench.read(BOTH, nobody)
             assert bench.state in ("recovering", "absent")
-            assert bench.evidence()[1] != b""
+            assert bench.evidence().transcript != b""
         await bench.until_ready()
         assert set((await bench.read(BOTH, nobody)).reading.plates) == {450, 570}
 
@@ -251,3 +255,65 @@ def test_silence_is_bounded_by_the_drivers_estimate() -> None:
         assert loop.time() - began_s <= DRIVER.estimate_s(BOTH, OPTIONS)
 
     in_virtual_time(("silence@RPLATE",), script)
+
+
+def probed(script: Callable[[Bench, list[str]], Coroutine[Any, Any, None]], *faults: str) -> None:
+    async def main() -> None:
+        states: list[str] = []
+        async with running(Port(simulated(*faults)), states, probe_every_s=60) as bench:
+            await bench.until_ready()
+            await script(bench, states)
+
+    run_virtual(main())
+
+
+def test_an_idle_reader_that_falls_silent_is_noticed_twice() -> None:
+    async def script(bench: Bench, states: list[str]) -> None:
+        await asyncio.sleep(600)  # virtual
+        assert states.count("recovering") == 2
+        assert bench.state == "ready"
+        await bench.read(BOTH, nobody)
+
+    # The first ID is the one at the start, the next two are probes (each recovery asks once more).
+    probed(script, "silence@FSTATUS#2", "silence@FSTATUS#4")
+
+
+def test_a_read_in_the_middle_of_a_probe_waits_for_it_and_works() -> None:
+    async def script(bench: Bench, states: list[str]) -> None:
+        await asyncio.sleep(60.02)  # virtual: the probe has asked and not heard yet
+        assert bench._in_use.locked()
+        assert set((await bench.read(BOTH, nobody)).reading.plates) == {450, 570}
+
+    probed(script)
+
+
+def test_a_read_behind_a_probe_that_fails_is_a_failed_read_and_the_next_works() -> None:
+    async def script(bench: Bench, states: list[str]) -> None:
+        await asyncio.sleep(61)  # virtual: the probe hangs
+        with pytest.raises(NoReply, match="fell silent just before"):
+            await bench.read(BOTH, nobody)
+        await bench.until_ready()
+        await bench.read(BOTH, nobody)
+
+    probed(script, "silence@FSTATUS#2")
+
+
+def test_the_last_plate_again_is_the_same_plate() -> None:
+    async def script(bench: Bench, port: Port, states: list[str]) -> None:
+        await bench.until_ready()
+        first = await bench.read(BOTH, nobody)
+        again = await bench.resend(96)
+        assert again.reading.plates == first.reading.plates
+        assert b"RTPLATE" in again.transcript
+
+    in_virtual_time((), script)
+
+
+def test_there_is_no_carrier_to_move() -> None:
+    async def script(bench: Bench, port: Port, states: list[str]) -> None:
+        await bench.until_ready()
+        with pytest.raises(RequestError, match="no carrier"):
+            await bench.move_carrier(out=True)
+        assert bench.state == "ready"
+
+    in_virtual_time((), script)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from readerd.assay.layout import Binding, PlateMap
 from readerd.errors import ErrorCode, RequestError
 from readerd.payload import ProgressMessage, RunEnded
 from readerd.run.settings import PlatesSettings
@@ -168,3 +169,81 @@ def test_a_missing_reference_is_refused_before_anything_is_measured(tmp_path: Pa
         assert stage.store.newest(1) == []
 
     play(tmp_path / "j.db", script, "missing-filter:570")
+
+
+def test_an_aborted_read_is_failed_parked_and_the_next_works(tmp_path: Path) -> None:
+    async def script(stage: Scene) -> None:
+        with pytest.raises(RequestError, match="no run is under way"):
+            stage.runner.abort(None, "nothing to do")
+        for number in (1, 2):
+            await stage.bench.until_ready()
+            ticket = stage.runner.submit(request(f"k{number}"))
+            await asyncio.sleep(2)  # virtual: the instrument is measuring
+            assert stage.runner.abort(ticket.run_id, "wrong plate") == ticket.run_id
+            await stage.finished()
+            failure = stage.result(ticket.run_id).data.failure
+            assert failure is not None
+            assert (failure.code, failure.text) == ("aborted", "aborted: wrong plate")
+        await stage.bench.until_ready()
+        ticket = stage.runner.submit(request("k3"))
+        await stage.finished()
+        assert stage.result(ticket.run_id).data.acquisition == "complete"
+
+    play(tmp_path / "j.db", script)
+
+
+def test_a_late_plate_map_and_a_mask_are_revisions_of_the_same_reading(tmp_path: Path) -> None:
+    async def script(stage: Scene) -> None:
+        ticket = stage.runner.submit(request("k1"))
+        await stage.finished()
+        again = stage.runner.again
+        plate_map = PlateMap(samples={"U1": Binding("S-1", 2.0)}, id="M1", version="3")
+        assert again.revise(ticket.run_id, "map came late", plate_map=plate_map) == 2
+        assert again.revise(ticket.run_id, "bubble", masks={"C3": "bubble"}) == 3
+        data = stage.result(ticket.run_id).data
+        assert (data.revision, data.revises, data.reason) == (3, 2, "bubble")
+        assert (data.plate.plate_map.id, data.plate.plate_map.source) == ("M1", "lims")
+        sample = next(one for one in data.samples if one.position == "U1")
+        assert (sample.sample_id, sample.dilution) == ("S-1", 2.0)
+        assert data.wells is not None
+        assert data.wells.masked[data.wells.id.index("C3")] == "bubble"
+        results = [row.sequence for row in stage.store.pending(100) if row.topic == "result"]
+        assert results == [1, 2, 3]
+        with pytest.raises(RequestError, match="Z9"):
+            again.revise(ticket.run_id, "no such well", masks={"Z9": "?"})
+        with pytest.raises(RequestError, match="no run"):
+            again.revise("01J", "why")
+
+    play(tmp_path / "j.db", script)
+
+
+def test_a_lost_plate_is_recovered_from_the_instruments_memory(tmp_path: Path) -> None:
+    async def script(stage: Scene) -> None:
+        ticket = stage.runner.submit(request("k1"))
+        await stage.finished()
+        assert stage.result(ticket.run_id).data.acquisition == "failed"
+        await stage.bench.until_ready()
+        assert await stage.runner.again.recover(ticket.run_id, "cable was out") == 2
+        data = stage.result(ticket.run_id).data
+        assert (data.acquisition, data.verdict, data.revision) == ("complete", "pass", 2)
+        assert "RECOVERED" in data.flags
+        run = stage.store.run(ticket.run_id)
+        assert run is not None
+        assert run.state == "done"
+        with pytest.raises(RequestError, match="only a run that lost its plate"):
+            await stage.runner.again.recover(ticket.run_id, "again")
+
+    play(tmp_path / "j.db", script, "truncate@RPLATE#1:700")
+
+
+def test_a_plate_is_not_recovered_when_another_was_measured_since(tmp_path: Path) -> None:
+    async def script(stage: Scene) -> None:
+        lost = stage.runner.submit(request("k1"))
+        await stage.finished()
+        await stage.bench.until_ready()
+        stage.runner.submit(request("k2", "PLT2"))
+        await stage.finished()
+        with pytest.raises(RequestError, match="has measured since"):
+            await stage.runner.again.recover(lost.run_id, "too late")
+
+    play(tmp_path / "j.db", script, "truncate@RPLATE#1:700")

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from readerd.errors import StoreError
+from readerd.run.rows import Compose, NewRun, Place, ReadingRow, ResultRow, Stored, Telling
 from readerd.run.states import IllegalMove
-from readerd.run.store import Compose, NewRun, Place, ReadingRow, Store, Stored
+from readerd.run.store import Store
 
 AT = "2026-03-04T09:15:42+01:00"
 READING = ReadingRow({"plates": {}}, b"ERE 0000", b"transcript")
@@ -28,10 +29,14 @@ def message(name: str) -> Compose:
     return compose
 
 
+def telling(result: str, event: str) -> Telling:
+    return Telling(result=message(result), event=message(event), at=AT, basis={"masks": {}})
+
+
 def to_done(store: Store, run_id: str) -> None:
     store.begin(run_id, AT, message(f"started {run_id}"))
     store.keep(run_id, READING)
-    store.finish(run_id, message(f"result {run_id}"), message(f"completed {run_id}"), AT)
+    store.finish(run_id, telling(f"result {run_id}", f"completed {run_id}"))
 
 
 @pytest.fixture
@@ -68,7 +73,7 @@ def test_a_finished_run_leaves_result_and_events_in_order(store: Store) -> None:
         ("result", 1, "result r1"),
         ("event", 2, "completed r1"),
     ]
-    assert store.result("r1") == rows[1].payload
+    assert store.result("r1") == ResultRow(1, {"masks": {}}, rows[1].payload)
     assert store.newest_result() == (1, rows[1].payload)
     assert store.last_sequence() == {"result": 1, "event": 2}
     assert store.reading("r1") == READING
@@ -77,7 +82,7 @@ def test_a_finished_run_leaves_result_and_events_in_order(store: Store) -> None:
 def test_an_illegal_move_writes_nothing_at_all(store: Store) -> None:
     store.accept(new_run("r1", "k1"), AT)
     with pytest.raises(IllegalMove):
-        store.finish("r1", message("result"), message("completed"), AT)
+        store.finish("r1", telling("result", "completed"))
     run = store.run("r1")
     assert run is not None
     assert run.state == "accepted"
@@ -94,7 +99,7 @@ def test_a_message_that_cannot_be_composed_takes_its_state_change_with_it(store:
         raise ValueError(f"sequence {place.sequence} is not for me")
 
     with pytest.raises(ValueError, match="sequence 2"):
-        store.finish("r1", message("result"), broken, AT)
+        store.finish("r1", Telling(result=message("result"), event=broken, at=AT, basis={}))
     run = store.run("r1")
     assert run is not None
     assert run.state == "read"
@@ -106,7 +111,7 @@ def test_a_failed_run_keeps_its_evidence_and_its_reason(store: Store) -> None:
     store.begin("r1", AT, message("started"))
     evidence = ReadingRow(None, b"half a pl", b"transcript")
     failure = {"code": "link_lost", "phase": "read", "text": "unplugged"}
-    store.fail("r1", "fail", failure, evidence, message("result"), message("failed"), AT)
+    store.fail("r1", "fail", failure, evidence, telling("result", "failed"))
     run = store.run("r1")
     assert run is not None
     assert (run.state, run.failure) == ("failed", failure)
@@ -124,7 +129,7 @@ def test_unfinished_runs_are_found_after_the_process_died(tmp_path: Path) -> Non
         if steps >= 2:
             first.keep(run_id, READING)
         if steps >= 3:
-            first.finish(run_id, message("result"), message("completed"), AT)
+            first.finish(run_id, telling("result", "completed"))
     first.close()
     second = Store(tmp_path / "journal.db")
     assert [(run.id, run.state) for run in second.unfinished()] == [
@@ -202,3 +207,31 @@ def test_a_full_disk_is_a_store_error_and_the_run_is_as_before(store: Store) -> 
     run = store.run("r1")
     assert run is not None
     assert run.state == "reading"
+
+
+def test_revisions_and_recovered_readings_are_added_never_replaced(store: Store) -> None:
+    store.accept(new_run("r1", "k1"), AT)
+    to_done(store, "r1")
+    store.revise("r1", telling("second", "revised"))
+    newest = store.result("r1")
+    assert newest is not None
+    assert newest.revision == 2
+    store.accept(new_run("r2", "k2"), AT)
+    store.begin("r2", AT, message("started"))
+    lost = ReadingRow(None, b"half", b"transcript")
+    store.fail("r2", "interrupt", {}, lost, telling("r2 lost", "interrupted"))
+    store.recover("r2", READING, telling("r2 found", "recovered"))
+    assert store.reading("r2") == READING
+    (kept,) = store._db.execute("SELECT count(*) FROM readings WHERE run_id = 'r2'").fetchone()
+    assert kept == 2
+    with pytest.raises(IllegalMove):
+        store.recover("r2", READING, telling("again", "recovered"))
+
+
+def test_a_later_measurement_is_known(store: Store) -> None:
+    for run_id in ("r1", "r2", "r3"):
+        store.accept(new_run(run_id, run_id), AT)
+    assert store.measured_since("r1") is None
+    store.begin("r2", AT, message("started"))
+    assert store.measured_since("r1") == "r2"
+    assert store.measured_since("r2") is None

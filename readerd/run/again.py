@@ -1,0 +1,131 @@
+"""A run told again: revised from its stored reading, or recovered from the instrument's memory.
+
+Neither measures. A revision quantifies the same reading with another plate map or with wells left
+out; a recovery asks the instrument for its last plate (a transfer) when the run had lost it, and
+only while no other run has measured since. Both are a person's decision and carry the reason; both
+are the next revision of the same run.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from readerd.assay.layout import PlateMap
+from readerd.assay.quantify import quantify
+from readerd.assay.result import Flag
+from readerd.errors import ErrorCode, InputError, RequestError
+from readerd.run.bench import Bench
+from readerd.run.report import Basis, Delivered, Outcome
+from readerd.run.rows import ReadingRow
+from readerd.run.scribe import BASIS, DELIVERED, Scribe
+from readerd.run.store import Store
+
+
+class Again:
+    """Revisions and recoveries of one bridge."""
+
+    def __init__(
+        self, scribe: Scribe, store: Store, bench: Bench, on_stored: Callable[[], None]
+    ) -> None:
+        self._scribe = scribe
+        self._store = store
+        self._bench = bench
+        self._on_stored = on_stored
+
+    def revise(
+        self,
+        run_id: str,
+        reason: str,
+        *,
+        plate_map: PlateMap | None = None,
+        masks: Mapping[str, str] | None = None,
+    ) -> int:
+        """The next revision; its number. A new plate map replaces the old, masks add up."""
+        self._known(run_id)
+        run, plan, assay = self._scribe.recall(run_id)
+        newest = self._store.result(run_id)
+        plate = self._scribe.delivered(run_id)
+        if run.state != "done" or newest is None or plate is None:
+            text = f"run {run_id} is {run.state}: there is no plate to compute again"
+            raise RequestError(ErrorCode.STATE_MISMATCH, text)
+        before = BASIS.validate_python(newest.basis)
+        basis = Basis(
+            plate_map=plate_map or before.plate_map,
+            masks={**before.masks, **(masks or {})},
+            reason=reason,
+            revision=newest.revision + 1,
+            recovered=before.recovered,
+        )
+        try:
+            outcome = self._outcome(run_id, basis)
+        except InputError as error:
+            raise RequestError(ErrorCode.INVALID_PAYLOAD, str(error)) from None
+        telling = self._scribe.tell(
+            run, plan, assay, outcome, "revised", text=reason, details={"revision": basis.revision}
+        )
+        self._store.revise(run_id, telling)
+        self._on_stored()
+        return basis.revision
+
+    async def recover(self, run_id: str, reason: str) -> int:
+        """The plate that a failed or interrupted run had lost; the revision's number."""
+        self._known(run_id)
+        run, plan, assay = self._scribe.recall(run_id)
+        newest = self._store.result(run_id)
+        if run.state not in ("failed", "interrupted") or newest is None or not run.started_at:
+            text = f"run {run_id} is {run.state}: only a run that lost its plate can be recovered"
+            raise RequestError(ErrorCode.STATE_MISMATCH, text)
+        if (later := self._store.measured_since(run_id)) is not None:
+            text = f"run {later} has measured since: the instrument's last plate is another one"
+            raise RequestError(ErrorCode.STATE_MISMATCH, text)
+        measured = await self._bench.resend(assay.layout.format)
+        wanted = {plan.measurement_nm, *([plan.reference_nm] if plan.reference_nm else [])}
+        if set(measured.reading.plates) != wanted:
+            held = ", ".join(map(str, measured.reading.plates))
+            text = f"the instrument's last plate was read at {held} nm: it is not this run's"
+            raise RequestError(ErrorCode.PLATE_MISMATCH, text)
+        delivered = Delivered(reading=measured.reading, read_at={})
+        basis = Basis(reason=reason, revision=newest.revision + 1, recovered=True)
+        outcome = self._quantified(run_id, delivered, measured.raw, basis)
+        told: dict[str, JsonValue] = {"revision": basis.revision}
+        telling = self._scribe.tell(
+            run, plan, assay, outcome, "recovered", text=reason, details=told
+        )
+        document = DELIVERED.dump_python(delivered, mode="json")
+        row = ReadingRow(document, measured.raw, measured.transcript, measured.settling)
+        self._store.recover(run_id, row, telling)
+        self._on_stored()
+        return basis.revision
+
+    def _outcome(self, run_id: str, basis: Basis) -> Outcome:
+        plate = self._scribe.delivered(run_id)
+        if plate is None:
+            raise RuntimeError(f"run {run_id} has no reading")
+        return self._quantified(run_id, *plate, basis)
+
+    def _quantified(self, run_id: str, delivered: Delivered, raw: bytes, basis: Basis) -> Outcome:
+        _, plan, assay = self._scribe.recall(run_id)
+        result = quantify(
+            assay,
+            delivered.reading,
+            reference_nm=plan.reference_nm,
+            photometric_range=self._bench.driver.photometric_range,
+            plate_map=basis.plate_map,
+            masks=basis.masks,
+        )
+        if basis.recovered:
+            result = replace(result, flags=(*result.flags, Flag.RECOVERED))
+        return Outcome(
+            finished_at=self._scribe.now(),
+            delivered=delivered,
+            result=result,
+            raw=raw,
+            basis=basis,
+        )
+
+    def conclude(self, run_id: str) -> Outcome:
+        """The first revision, from the stored reading: what a restart repeats."""
+        return self._outcome(run_id, Basis())
+
+    def _known(self, run_id: str) -> None:
+        if self._store.run(run_id) is None:
+            raise RequestError(ErrorCode.RUN_UNKNOWN, f"no run {run_id!r} in the journal")
