@@ -14,7 +14,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from readerd.assay.acceptance import Acceptance, resolve
-from readerd.assay.curve.settings import CurveSettings, FitTo, Model, WeightKind, ZeroStandard
+from readerd.assay.curve.settings import (
+    CurveSettings,
+    FitTo,
+    Model,
+    WeightKind,
+    ZeroStandard,
+    mistake_in,
+)
 from readerd.assay.layout import BLANK, Binding, Layout, parse_grid, stray_positions
 from readerd.errors import ConfigError, Mistake
 
@@ -116,18 +123,22 @@ class Assay:
 
     @cached_property
     def curve_settings(self) -> CurveSettings:
-        curve = self.curve
-        return CurveSettings(
-            model=curve.model,
-            fit_to=curve.fit_to,
-            weighting=curve.weighting,
-            s0=curve.s0,
-            cv=curve.cv,
-            zero_standard=curve.zero_standard,
-            fixed={str(name): value for name, value in curve.fixed.items()},
-            min_span=curve.min_span_od,
-            unit=self.unit,
-        )
+        return curve_settings(self.curve, self.unit)
+
+
+def curve_settings(curve: Curve, unit: str) -> CurveSettings:
+    """The section `[curve]` as the fit takes it."""
+    return CurveSettings(
+        model=curve.model,
+        fit_to=curve.fit_to,
+        weighting=curve.weighting,
+        s0=curve.s0,
+        cv=curve.cv,
+        zero_standard=curve.zero_standard,
+        fixed={str(name): value for name, value in curve.fixed.items()},
+        min_span=curve.min_span_od,
+        unit=unit,
+    )
 
 
 def load_assay(text: str, source: str) -> Assay:
@@ -222,8 +233,9 @@ def _across(file: _File, layout: Layout) -> list[Mistake]:
         mistakes.append(Mistake("curve.blank", "subtract needs wells named B in layout.plate"))
     if file.curve.blank == "subtract" and file.curve.zero_standard == "subtract":
         mistakes.append(Mistake("curve.blank", "blank and zero standard: subtract only one"))
-    if file.curve.weighting == "variance" and file.curve.s0 == 0 and file.curve.cv == 0:
-        mistakes.append(Mistake("curve.s0", "s0 and cv are both 0: no weight is defined"))
+    contradiction = mistake_in(curve_settings(file.curve, file.assay.unit))
+    if contradiction is not None:
+        mistakes.append(Mistake("curve", contradiction))
     if file.read.warn_above_od > file.read.no_value_above_od:
         mistakes.append(Mistake("read.warn_above_od", "lies above read.no_value_above_od"))
     if file.read.measurement_nm in (file.read.reference_nm, *file.read.reference_alternatives_nm):

@@ -2,7 +2,8 @@
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -104,3 +105,17 @@ def sample(of: PlateResult, position: str) -> Sample:
 
 def rule(of: PlateResult, name: str) -> Rule:
     return next(entry for entry in of.qc.rules if entry.id == name)
+
+
+def numbers_of(found: object) -> list[float]:
+    """Every float of a frozen value, wherever it stands."""
+    if isinstance(found, float):
+        return [found]
+    entries: Iterable[object] = ()
+    if isinstance(found, dict):
+        entries = found.values()
+    elif isinstance(found, tuple | list):
+        entries = found
+    elif is_dataclass(found):
+        entries = [getattr(found, entry.name) for entry in fields(found)]
+    return [number for entry in entries for number in numbers_of(entry)]

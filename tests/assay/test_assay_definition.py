@@ -116,6 +116,8 @@ def test_every_mistake_at_once_with_its_path() -> None:
         ("# range_low = 4.69", "range_low = 400.0\nrange_high = 300.0 #", "at or above range_high"),
         ("s0 = 0.005", "s0 = 0.0\ncv = 0.0 #", "twice"),
         ("[kit]", "[kits]", "kits: unknown key"),
+        ("fixed = {}", "fixed = { g = 1.0 }", "curve: 4pl has no parameter g to fix"),
+        ("fixed = {}", "fixed = { b = 0.0 }", "curve: b can only be fixed above 0, not at 0"),
     ],
 )
 def test_one_mistake_is_said_in_one_line(old: str, new: str, mistake: str) -> None:
@@ -123,6 +125,11 @@ def test_one_mistake_is_said_in_one_line(old: str, new: str, mistake: str) -> No
         mistake = "not TOML: Cannot overwrite a value"
     found = mistakes_of(changed((old, new)))
     assert any(mistake in line for line in found), found
+
+
+def test_weights_that_weigh_nothing_are_a_mistake() -> None:
+    found = mistakes_of(changed(("s0 = 0.005", "s0 = 0.0"), ("cv = 0.05", "cv = 0.0")))
+    assert found == ["curve: s0 and cv are both 0: no weight is defined"]
 
 
 def test_what_is_no_toml_is_said_with_its_line() -> None:

@@ -7,7 +7,7 @@ import pytest
 from readerd.assay.definition import Assay, load_assay
 from readerd.assay.layout import Binding, PlateMap
 from readerd.assay.quantify import provisional, quantify
-from readerd.assay.result import Flag, PlateResult
+from readerd.assay.result import Flag
 from readerd.errors import ErrorCode, InputError, RequestError
 from readerd.plate import Unread
 from tests.assay.plates import (
@@ -15,6 +15,7 @@ from tests.assay.plates import (
     clean_plate,
     il6,
     il6_with,
+    numbers_of,
     reading,
     result,
     sample,
@@ -22,27 +23,6 @@ from tests.assay.plates import (
     true_response,
 )
 from tests.assay.reference import simulated
-
-
-def numbers_of(found: PlateResult) -> list[float]:
-    """Every float of a result, wherever it stands."""
-    numbers: list[float] = []
-
-    def walk(value: object) -> None:
-        if isinstance(value, float):
-            numbers.append(value)
-        elif isinstance(value, dict):
-            for entry in value.values():
-                walk(entry)
-        elif isinstance(value, tuple | list):
-            for entry in value:
-                walk(entry)
-        elif hasattr(value, "__dataclass_fields__"):
-            for name in value.__dataclass_fields__:
-                walk(getattr(value, name))
-
-    walk(found)
-    return numbers
 
 
 @pytest.mark.parametrize("number", range(3))

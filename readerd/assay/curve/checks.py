@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import fdtrc
 
-from readerd.assay.curve.settings import CurveSettings
+from readerd.assay.curve.settings import CurveSettings, mistake_in
 from readerd.assay.curve.weights import Variance
 
+# no dilution series spans more
+_DOSE_RATIO = 1e12
 # level means that step back by this share of the span are worth a flag, by the larger one the end
 _STEP_BACK = 0.05
 _GROSS_STEP_BACK = 0.5
@@ -59,11 +61,17 @@ class Direction:
 
 def refusal(levels: Sequence[LevelData], settings: CurveSettings, free: int) -> str | None:
     """Why these levels (ascending) cannot carry a curve of so many free parameters, or None."""
+    contradiction = mistake_in(settings)
+    if contradiction is not None:
+        return contradiction
     distinct = len({level.nominal for level in levels})
     if distinct == 0:
         return "no standard has a value"
     if distinct < free + 1:
         return f"{distinct} distinct standard levels, {settings.model} needs at least {free + 1}"
+    doses = [level.nominal for level in levels if level.nominal > 0]
+    if max(doses) > _DOSE_RATIO * min(doses):
+        return f"the doses {min(doses):g} and {max(doses):g} cannot belong to one curve"
     means = [level.mean for level in levels]
     span = max(means) - min(means)
     if span == 0.0:

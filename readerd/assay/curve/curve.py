@@ -16,8 +16,10 @@ from readerd.assay.curve import models
 from readerd.assay.curve.models import Array
 from readerd.assay.curve.weights import Variance
 
-# e to this power is nearly the largest number there is
-_BEYOND = 700.0
+# the square of e to this power is still a number
+_BEYOND = 300.0
+# no concentration in any unit lies beyond e to plus or minus this
+_LARGEST_LOG_DOSE = 250.0
 
 CurveModel = Literal["4pl", "5pl", "5pl-mirrored", "linear", "log-log", "point-to-point"]
 
@@ -88,7 +90,12 @@ class Curve:
         return np.zeros(log_x.size)
 
     def log_dose(self, y: Array) -> tuple[Array, NDArray[np.bool_]]:
-        """ln x at each response, and where there is one (else the number means nothing)."""
+        """ln x at each response, and where there is one (else 0)."""
+        log_x, exists = self._log_dose(y)
+        exists &= np.abs(log_x) < _LARGEST_LOG_DOSE
+        return np.where(exists, log_x, 0.0), exists
+
+    def _log_dose(self, y: Array) -> tuple[Array, NDArray[np.bool_]]:
         theta = self.theta
         if self.model in ("4pl", "5pl", "5pl-mirrored"):
             return models.log_dose(self.model, theta, y)

@@ -99,6 +99,8 @@ def choose(task: Task, levels: Sequence[LevelData]) -> tuple[Attempt, tuple[str,
     four = attempt("4pl", task)
     if four.curve is None:
         return four, ("auto: the 4PL is refused, so no 5PL was tried",)
+    if len(levels) < _G_LEVELS:
+        return four, (f"auto: 4PL kept ({len(levels)} levels, a 5PL needs {_G_LEVELS})",)
     best, notes = four, []
     for model in _FAMILIES:
         five = identified(attempt(model, task), len(levels))

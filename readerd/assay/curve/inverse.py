@@ -21,6 +21,8 @@ from readerd.assay.curve.models import Array
 FLAT = 0.25
 _BISECTIONS = 44
 _LARGEST_LOG = 700.0
+# a relative error beyond this is no knowledge at all: the curve is not usable there
+_USELESS = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,11 @@ def read_means(
     if curve.covariance is None or t is None:
         return _without_error(log_x, exists)
     _, rows = curve.value_and_gradient(log_x)
-    slope = curve.slope(log_x)
     variance = curve.variance_of_value(rows) + curve.variance_of_mean(y, wells)
-    return _estimates(curve, y, wells, span, flat, log_x, exists & (slope != 0.0), variance, slope)
+    with np.errstate(all="ignore"):
+        relative = np.sqrt(variance) / np.abs(curve.slope(log_x))
+    usable = exists & (relative < _USELESS)
+    return _estimates(curve, y, wells, span, flat, log_x, usable, np.where(usable, relative, 0.0))
 
 
 def read_wells(curve: Curve, y: Array, starts: NDArray[np.intp]) -> list[Estimate | None]:
@@ -57,22 +61,25 @@ def read_wells(curve: Curve, y: Array, starts: NDArray[np.intp]) -> list[Estimat
     """
     log_x, exists = curve.log_dose(y)
     sizes = np.diff(np.r_[starts, y.size]).astype(float)
-    whole = np.add.reduceat(exists.astype(float), starts) == sizes
     x = np.exp(np.where(exists, log_x, 0.0))
     mean = np.add.reduceat(x, starts) / sizes
     t = curve.t_975
     if curve.covariance is None or t is None:
-        return _without_error(np.log(mean), whole)
+        return _without_error(np.log(mean), np.add.reduceat(exists * 1.0, starts) == sizes)
     _, rows = curve.value_and_gradient(log_x)
-    per_response = x / curve.slope(log_x)
-    gradient = np.add.reduceat(rows * per_response, starts, axis=1) / sizes
-    own = curve.variance_of_mean(y, np.ones(y.size)) * per_response**2
-    variance = curve.variance_of_value(gradient) + np.add.reduceat(own, starts) / sizes**2
-    estimates: list[Estimate | None] = []
-    for there, x_mean, se in zip(whole, mean.tolist(), np.sqrt(variance).tolist(), strict=True):
-        ci95 = _around(math.log(x_mean), t * se / x_mean)
-        estimates.append(Estimate(x_mean, se, ci95, "delta") if there else None)
-    return estimates
+    with np.errstate(all="ignore"):
+        steep = np.where(exists, curve.slope(log_x), 1.0)
+        own = np.sqrt(curve.variance_of_mean(y, np.ones(y.size))) / np.abs(steep)
+    exists &= own < _USELESS
+    share = x / np.repeat(mean * sizes, sizes.astype(int))
+    gradient = np.add.reduceat(rows * (np.where(exists, share / steep, 0.0)), starts, axis=1)
+    wells = np.add.reduceat((np.where(exists, own, 0.0) * share) ** 2, starts)
+    relative = np.sqrt(curve.variance_of_value(gradient) + wells)
+    whole = np.add.reduceat(exists * 1.0, starts) == sizes
+    return [
+        Estimate(x_mean, x_mean * se, _around(math.log(x_mean), t * se), "delta") if there else None
+        for there, x_mean, se in zip(whole, mean.tolist(), relative.tolist(), strict=True)
+    ]
 
 
 def _around(log_x: float, reach: float) -> tuple[float | None, float | None]:
@@ -97,10 +104,8 @@ def _estimates(
     flat: float,
     log_x: Array,
     exists: NDArray[np.bool_],
-    variance: Array,
-    slope: Array,
+    relative: Array,
 ) -> list[Estimate | None]:
-    relative = np.sqrt(variance) / np.abs(np.where(exists, slope, 1.0))
     half = (curve.t_975 or 0.0) * relative
     wide = np.flatnonzero(exists & (half > flat))
     found: dict[int, tuple[float | None, float | None]] = {}

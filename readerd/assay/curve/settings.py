@@ -23,3 +23,23 @@ class CurveSettings:
     fixed: Mapping[str, float] = field(default_factory=dict)
     min_span: float = 0.2  # in response units; a curve that spans less is refused
     unit: str | None = None
+
+
+def mistake_in(settings: CurveSettings) -> str | None:
+    """What contradicts itself in these settings, in one line, or None."""
+    names = {"4pl": "abcd", "auto": "abcd", "5pl": "abcdg", "5pl-mirrored": "abcdg"}
+    known = names.get(settings.model, "")
+    for name, value in settings.fixed.items():
+        if name not in known:
+            return f"{settings.model} has no parameter {name} to fix"
+        if name in "bcg" and value <= 0.0:
+            return f"{name} can only be fixed above 0, not at {value:g}"
+    if known and len(settings.fixed) == len(known):
+        return "every parameter is fixed: nothing is left to fit"
+    if settings.fixed.get("a") is not None and settings.fixed.get("a") == settings.fixed.get("d"):
+        return "a and d are fixed at the same response: no curve lies between them"
+    if settings.weighting == "variance" and settings.s0 <= 0.0 and settings.cv <= 0.0:
+        return "s0 and cv are both 0: no weight is defined"
+    if settings.weighting == "variance" and min(settings.s0, settings.cv) < 0.0:
+        return "s0 and cv cannot be negative"
+    return None

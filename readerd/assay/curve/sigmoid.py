@@ -13,7 +13,7 @@ from readerd.assay.curve.weights import Variance
 # slopes seen in immunoassays lie between 0.5 and 4; outside these bounds there is no sigmoid
 _B = (0.05, 30.0)
 # c may lie far beyond the standards when there is no plateau, but then it means nothing
-_C_BEYOND = 1e5
+_C_BEYOND = math.log(1e5)
 # the guard accepts 0.1 to 10; the room beyond lets a run-away be seen as one
 _G = (0.02, 50.0)
 _STARTS_G = (0.4, 2.5)
@@ -63,7 +63,7 @@ def problem_of(model: Sigmoid, points: Points, fixed: Mapping[str, float]) -> Pr
     names = NAMES[model]
     doses = points.positive
     infinity = math.inf
-    low_c, high_c = math.log(doses[0] / _C_BEYOND), math.log(doses[-1] * _C_BEYOND)
+    low_c, high_c = math.log(doses[0]) - _C_BEYOND, math.log(doses[-1]) + _C_BEYOND
     low = [-infinity, -infinity, math.log(_B[0]), low_c, math.log(_G[0])]
     high = [infinity, infinity, math.log(_B[1]), high_c, math.log(_G[1])]
     for index, name in enumerate(names):
