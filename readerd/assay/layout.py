@@ -56,10 +56,15 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What the LIMS says of one position: whose sample, how far diluted."""
+    """What is said of one position: whose sample, how far diluted (None = not said here)."""
 
     sample_id: str | None
-    dilution: float = 1.0
+    dilution: float | None = None
+
+    @property
+    def times(self) -> float:
+        """The dilution factor; 1 where nobody said one."""
+        return 1.0 if self.dilution is None else self.dilution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,20 +85,27 @@ def control_name(position: str) -> str:
 def bind(
     layout: Layout, of_assay: Mapping[str, Binding], plate_map: PlateMap | None
 ) -> Mapping[str, Binding]:
-    """Bindings by position: the plate map's, else the assay file's. InputError names a stranger."""
+    """Bindings by position: the plate map's, else the assay file's. InputError names a stranger.
+
+    A plate map that gives an id but no dilution leaves the assay file's dilution as it is.
+    """
     bound = dict(of_assay)
-    said: dict[str, str] = {}
+    said: dict[str, tuple[str, Binding]] = {}
     for key, binding in (plate_map.samples if plate_map else {}).items():
         position = key if key in layout.groups else _position_at(layout, key)
         if position is None or layout.role(position) not in ("sample", "control"):
             raise InputError("plate map", Mistake(key, "no sample or control of the layout"))
-        if position in said and bound[position] != binding:
-            what = f"differs from {said[position]}, which is the same sample {position}"
+        first, other = said.get(position, (key, binding))
+        if other != binding:
+            what = f"differs from {first}, which is the same sample {position}"
             raise InputError("plate map", Mistake(key, what))
-        if not 0 < binding.dilution < float("inf"):
+        if not 0 < binding.times < float("inf"):
             raise InputError("plate map", Mistake(key, "the dilution is a number above 0"))
+        said[position] = (key, binding)
+        usual = of_assay.get(position)
+        if binding.dilution is None and usual is not None:
+            binding = Binding(binding.sample_id, usual.dilution)
         bound[position] = binding
-        said[position] = key
     return bound
 
 
@@ -115,7 +127,7 @@ def plate_map_from_csv(text: str, source: str) -> PlateMap:
         key = row.cells[where]
         if not key or key in samples:
             raise table.cell_mistake(row, where, f"{key!r} stands twice" if key else "no position")
-        dilution = 1.0
+        dilution = None
         if diluted is not None and row.cells[diluted]:
             dilution = table.number(row, diluted)
             if dilution <= 0:

@@ -107,7 +107,7 @@ def _said(
         estimates.get(place.name),
         _mean(place.responses),
         saturated=any(table.over[i] and table.masked[i] is None for i in place.wells),
-        dilution=binding.dilution,
+        dilution=binding.times,
         extrapolate=assay.curve.report_extrapolated,
     )
 
@@ -142,7 +142,7 @@ def _sample(
         mean=_mean(place.responses),
         cv_pct=cv_pct(place.responses),
         concentration=said.concentration,
-        dilution=binding.dilution,
+        dilution=binding.times,
         value=said.value,
         ci95=said.ci95,
         unit=assay.unit,

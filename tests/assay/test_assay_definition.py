@@ -197,7 +197,7 @@ def test_a_384_well_assay_loads_and_has_its_wells() -> None:
 
 def test_plate_map_from_csv_keeps_ids_as_text() -> None:
     given = plate_map_from_csv("\ufeffposition;sample_id;dilution\nU1;0007;2,5\nC5;S-2;\n", "m.csv")
-    assert given.samples == {"U1": Binding("0007", 2.5), "C5": Binding("S-2", 1.0)}
+    assert given.samples == {"U1": Binding("0007", 2.5), "C5": Binding("S-2", None)}
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,10 @@ def test_bindings_come_from_assay_then_plate_map_by_position_or_well() -> None:
     found = quantify(assay, reading(measurement, reference), reference_nm=570, plate_map=plate_map)
     mapped = sample(found, "U11")
     assert (mapped.sample_id, mapped.value) == ("S-9", 10 * plain.value)
+    plate_map = PlateMap(samples={"U11": Binding("S-9")})
+    found = quantify(assay, reading(measurement, reference), reference_nm=570, plate_map=plate_map)
+    mapped = sample(found, "U11")
+    assert (mapped.sample_id, mapped.dilution) == ("S-9", 2.0)
 
 
 @pytest.mark.parametrize(
