@@ -1,51 +1,5 @@
-"""An event loop whose clock jumps to the next timer when nothing is ready.
+"""The clock that jumps, under the name that tests import: it belongs to the conformance kit."""
 
-For `twin:` and other in-loop parts only: a real pty, socket or thread on this clock sees every
-deadline fire at once. When nothing is ready and no timer is left, nothing can ever happen again:
-that is `Deadlock`, not a test that hangs.
-"""
+from readerd.driver.conformance.clock import Deadlock, VirtualLoop, run_virtual
 
-import asyncio
-import selectors
-from collections.abc import Coroutine
-from typing import Any, TypeVar
-
-T = TypeVar("T")
-
-
-class Deadlock(AssertionError):
-    """Everybody waits and no timer will wake anybody."""
-
-
-class _JumpingSelector(selectors.SelectSelector):
-    def __init__(self) -> None:
-        super().__init__()
-        self.now_s = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if ready:
-            return ready
-        if timeout is None:
-            raise Deadlock("nothing is ready and no timer is set")
-        self.now_s += max(0.0, timeout)
-        return ready
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """Time starts at 0 and passes only while everybody waits."""
-
-    def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
-        super().__init__(self._jumping)
-        # Twice the usual resolution would round deadlines; virtual time has no jitter.
-        self._clock_resolution = 1e-9
-
-    def time(self) -> float:
-        return self._jumping.now_s
-
-
-def run_virtual(main: Coroutine[Any, Any, T]) -> T:
-    """Run to the end in virtual time; pending tasks are cancelled as in `asyncio.run`."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(main)
+__all__ = ["Deadlock", "VirtualLoop", "run_virtual"]

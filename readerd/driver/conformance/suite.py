@@ -1,0 +1,91 @@
+"""All rules, and how they are run: one after the other, each with its own outcome."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from readerd.driver.conformance import failing, reading, resting, rubbish, telling
+from readerd.driver.conformance.rule import Broken, Rule, Stage
+from readerd.driver.conformance.stage import TwinStage
+from readerd.driver.contract import Driver, Reader
+from readerd.driver.link import Link
+from readerd.driver.stream import ByteStream
+from readerd.errors import ReaderdError
+
+RULES: tuple[Rule, ...] = (
+    *telling.RULES,
+    *reading.RULES,
+    *resting.RULES,
+    *failing.RULES,
+    *rubbish.RULES,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One rule for one driver and plate format, on twins."""
+
+    driver: Driver
+    rule: Rule
+    format: int
+
+    def __str__(self) -> str:
+        format = f"-{self.format}" if self.rule.every_format else ""
+        return f"{self.driver.name}-{self.rule.name}{format}"
+
+    def run(self) -> None:
+        """Broken when the rule does not hold."""
+        self.rule.check(TwinStage(self.driver, self.format))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one rule; `text` says what was seen when it is broken."""
+
+    rule: Rule
+    format: int
+    verdict: Literal["holds", "broken"]
+    text: str
+    took_s: float
+
+
+def rules_of(driver: Driver) -> tuple[Rule, ...]:
+    """The rules that apply to this driver's reader: no carrier, no law of the carrier."""
+    reader = _unplugged(driver)
+    return tuple(rule for rule in RULES if rule.applies(reader))
+
+
+def trials(driver: Driver) -> tuple[Trial, ...]:
+    """Everything that is tried on the driver's own twin."""
+    return tuple(
+        Trial(driver, rule, format)
+        for rule in rules_of(driver)
+        for format in (driver.formats if rule.every_format else driver.formats[:1])
+    )
+
+
+def run(stages: Sequence[Stage]) -> Iterator[Outcome]:
+    """Try every rule on these stages (one per plate format); rules for one format on the first."""
+    for rule in rules_of(stages[0].driver):
+        for stage in stages if rule.every_format else stages[:1]:
+            if stage.is_twin or rule.on_port:
+                yield _outcome(rule, stage)
+
+
+def _outcome(rule: Rule, stage: Stage) -> Outcome:
+    began_s = time.monotonic()
+    text = ""
+    try:
+        rule.check(stage)
+    except Broken as broken:
+        text = str(broken) or "broken"
+    except (ReaderdError, RuntimeError, ValueError, TimeoutError) as error:
+        text = f"{type(error).__name__}: {error}"
+    verdict: Literal["holds", "broken"] = "broken" if text else "holds"
+    return Outcome(rule, stage.format, verdict, text, time.monotonic() - began_s)
+
+
+def _unplugged(driver: Driver) -> Reader:
+    """A reader on no port: good for asking what it can, not for talking."""
+    return driver.open(Link(cast(ByteStream, None)), driver.options())
