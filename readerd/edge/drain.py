@@ -4,8 +4,10 @@ The problem: a row may be closed only when the broker has said yes to it, the br
 say nothing or die in between, and a weekend's backlog must neither fill the memory nor lose its
 order. The rule: rows are offered in sequence, at most a window of them unanswered at a time. What
 is in flight is remembered here only: after any loss the journal is read again from its first
-stored row, so a row may be told twice and is never left out. Accepted rows are closed in batches,
-when half of what is in flight is answered: one commit for ten rows in a backlog, at once for one.
+stored row, so a row may be told twice and is never left out. Accepted rows are closed in batches:
+one commit for twenty rows of a backlog, at once for a single row. The window moves with every
+answer and does not wait for the commit: pausing let the broker's small answers wait for our TCP
+acknowledgement, 18 ms a window, and cost three quarters of the speed.
 
 A topic that the broker refuses keeps its rows and its order: nothing more is offered on it until a
 single row, offered again after a growing pause, is accepted. Other topics go on meanwhile.
@@ -16,6 +18,7 @@ called by whoever stored).
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +29,10 @@ from readerd.edge.timing import Pause, Timing
 
 # CloudEvents, MQTT protocol binding 1.0, section 3.2: the structured mode's content type.
 CONTENT_TYPE: Final = "application/cloudevents+json"
+# Rows closed in one commit, while more are under way.
+BATCH: Final = 20
+# Rows read from the journal at once: one window.
+READ_AHEAD: Final = 20
 
 
 class OutboxRow(Protocol):
@@ -90,6 +97,7 @@ class Drain:
         self._stir = asyncio.Event()
         self._flights: dict[int, _Flight] = {}
         self._cursor = 0
+        self._ahead: deque[OutboxRow] = deque()
         self._pauses: dict[str, Pause] = {}  # by refused topic
         self._held_until: dict[str, float] = {}  # refused topics that rest now
 
@@ -101,28 +109,35 @@ class Drain:
         """Drain into this connection until BrokerLost or cancellation."""
         self._flights.clear()
         self._held_until.clear()
-        self._cursor = 0
+        self._start_over()
         try:
             while True:
                 self._stir.clear()
-                await self._offer(connection)
+                is_backlog = await self._offer(connection)
                 await self._something()
-                self._settle(least=(len(self._flights) + 1) // 2)
+                self._settle(least=BATCH if is_backlog else 1)
                 self._look_at_the_clock()
         finally:
             self._settle(least=1)
 
-    async def _offer(self, connection: Connection) -> None:
-        """Offer the next rows until the window is full or the journal has no more."""
-        while (room := connection.window - len(self._flights)) > 0:
-            rows = self._outbox.pending(room, self._cursor)
-            if not rows:
-                return
-            for row in rows:
-                self._cursor = row.row_id
-                if row.row_id not in self._flights and not self._is_held(row.topic):
-                    self._send(connection, row)
-            await asyncio.sleep(0)  # a long row of held topics must not stop the loop
+    async def _offer(self, connection: Connection) -> bool:
+        """Offer the next rows until the window is full (True) or the journal has no more."""
+        while len(self._unanswered()) < connection.window:
+            if not self._ahead:
+                self._ahead.extend(self._outbox.pending(READ_AHEAD, self._cursor))
+                if not self._ahead:
+                    return False
+                await asyncio.sleep(0)  # a long row of held topics must not stop the loop
+                continue  # whatever happened meanwhile may have emptied it
+            row = self._ahead.popleft()
+            self._cursor = row.row_id
+            if row.row_id not in self._flights and not self._is_held(row.topic):
+                self._send(connection, row)
+        return True
+
+    def _unanswered(self) -> list[_Flight]:
+        """What the broker has not answered, oldest first."""
+        return [flight for flight in self._flights.values() if not flight.answer.done()]
 
     def _is_held(self, topic: str) -> bool:
         """A refused topic rests, and after its rest gets one row in flight, not a window."""
@@ -147,7 +162,7 @@ class Drain:
     async def _something(self) -> None:
         """Wait for a new row, an answer, a deadline or the end of a topic's rest."""
         until = list(self._held_until.values())
-        until += [one.deadline for one in self._flights.values() if not one.answer.done()][:1]
+        until += [flight.deadline for flight in self._unanswered()[:1]]
         try:
             async with asyncio.timeout_at(min(until, default=None)):
                 await self._stir.wait()
@@ -189,14 +204,15 @@ class Drain:
         for topic in [topic for topic, until in self._held_until.items() if until <= now]:
             del self._held_until[topic]
             self._start_over()
-        for flight in self._flights.values():
-            if not flight.answer.done() and flight.deadline <= now:
+        for flight in self._unanswered()[:1]:
+            if flight.deadline <= now:
                 within_s = self._timing.acknowledge_within_s
                 raise BrokerLost(f"no acknowledgement within {within_s:g} s")
 
     def _start_over(self) -> None:
         """Look again from the first stored row; what is in flight is passed over."""
         self._cursor = 0
+        self._ahead.clear()
         self._stir.set()
 
 

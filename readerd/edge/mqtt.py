@@ -26,7 +26,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -201,6 +201,15 @@ def _client(
     )
 
 
+@lru_cache(maxsize=16)  # paho takes longer to make them than to send them, and never writes on them
+def _publish_properties(content_type: str, expiry_s: int | None) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.ContentType = content_type
+    if expiry_s is not None:
+        properties.MessageExpiryInterval = expiry_s
+    return properties
+
+
 class _Link:
     """One aiomqtt client on a socket of ours, with the answers that it would hide."""
 
@@ -268,11 +277,7 @@ class _Link:
     def _properties(self, message: Outgoing) -> Properties | None:
         if self.version != "5":
             return None
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        properties.ContentType = message.content_type
-        if message.expiry_s is not None:
-            properties.MessageExpiryInterval = message.expiry_s
-        return properties
+        return _publish_properties(message.content_type, message.expiry_s)
 
     def is_congested(self) -> bool:
         return self._paho.want_write()
