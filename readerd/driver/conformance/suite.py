@@ -11,7 +11,7 @@ from readerd.driver.conformance.stage import TwinStage
 from readerd.driver.contract import Driver, Reader
 from readerd.driver.link import Link
 from readerd.driver.stream import ByteStream
-from readerd.errors import ReaderdError
+from readerd.errors import InputError, Mistake, ReaderdError
 
 RULES: tuple[Rule, ...] = (
     *telling.RULES,
@@ -34,40 +34,19 @@ class Trial:
         format = f"-{self.format}" if self.rule.every_format else ""
         return f"{self.driver.name}-{self.rule.name}{format}"
 
-    def run(self) -> None:
-        """Broken when the rule does not hold."""
-        self.rule.check(TwinStage(self.driver, self.format))
+    def chosen(driver: Driver, names: Sequence[str]) -> tuple[Rule, ...]:
+    """The rules of these names, or all; InputError names those that there are."""
+    rules = rules_of(driver)
+    known = {rule.name for rule in rules}
+    for name in names:
+        if name not in known:
+            raise InputError(f"rule {name}", Mistake("", f"known are {', '.join(sorted(known))}"))
+    return tuple(rule for rule in rules if not names or rule.name in names)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one rule; `text` says what was seen when it is broken."""
-
-    rule: Rule
-    format: int
-    verdict: Literal["holds", "broken"]
-    text: str
-    took_s: float
-
-
-def rules_of(driver: Driver) -> tuple[Rule, ...]:
-    """The rules that apply to this driver's reader: no carrier, no law of the carrier."""
-    reader = _unplugged(driver)
-    return tuple(rule for rule in RULES if rule.applies(reader))
-
-
-def trials(driver: Driver) -> tuple[Trial, ...]:
-    """Everything that is tried on the driver's own twin."""
-    return tuple(
-        Trial(driver, rule, format)
-        for rule in rules_of(driver)
-        for format in (driver.formats if rule.every_format else driver.formats[:1])
-    )
-
-
-def run(stages: Sequence[Stage]) -> Iterator[Outcome]:
-    """Try every rule on these stages (one per plate format); rules for one format on the first."""
-    for rule in rules_of(stages[0].driver):
+def run(stages: Sequence[Stage], rules: Sequence[Rule]) -> Iterator[Outcome]:
+    """Try the rules on these stages (one per plate format); rules for one format on the first."""
+    for rule in rules:
         for stage in stages if rule.every_format else stages[:1]:
             if stage.is_twin or rule.on_port:
                 yield _outcome(rule, stage)
