@@ -34,7 +34,38 @@ class Trial:
         format = f"-{self.format}" if self.rule.every_format else ""
         return f"{self.driver.name}-{self.rule.name}{format}"
 
-    def chosen(driver: Driver, names: Sequence[str]) -> tuple[Rule, ...]:
+    def run(self) -> None:
+        """Broken when the rule does not hold."""
+        self.rule.check(TwinStage(self.driver, self.format))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one rule; `text` says what was seen when it is broken."""
+
+    rule: Rule
+    format: int
+    verdict: Literal["holds", "broken"]
+    text: str
+    took_s: float
+
+
+def rules_of(driver: Driver) -> tuple[Rule, ...]:
+    """The rules that apply to this driver's reader: no carrier, no law of the carrier."""
+    reader = _unplugged(driver)
+    return tuple(rule for rule in RULES if rule.applies(reader))
+
+
+def trials(driver: Driver) -> tuple[Trial, ...]:
+    """Everything that is tried on the driver's own twin."""
+    return tuple(
+        Trial(driver, rule, format)
+        for rule in rules_of(driver)
+        for format in (driver.formats if rule.every_format else driver.formats[:1])
+    )
+
+
+def chosen(driver: Driver, names: Sequence[str]) -> tuple[Rule, ...]:
     """The rules of these names, or all; InputError names those that there are."""
     rules = rules_of(driver)
     known = {rule.name for rule in rules}
