@@ -2,41 +2,24 @@
 
 import json
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from readerd.cli.options import door, json_option, reader_option
 
 if TYPE_CHECKING:
     from readerd.edge.door import Door
 
-
-F = TypeVar("F", bound=Callable[..., Any])
 FINAL_STATES = ("done", "failed", "interrupted")
 
 
-def _reader_option(function: F) -> F:
-    return click.option("--reader", metavar="NAME", help="Which daemon, where several run here.")(
-        function
-    )
-
-
-def _json_option(function: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")(function)
-
-
-def _door(reader: str | None) -> "Door":
-    from readerd.edge.door import Door, find_socket
-
-    return Door(find_socket(reader))
-
-
 @click.command()
-@_reader_option
-@_json_option
+@reader_option
+@json_option
 def status(reader: str | None, as_json: bool) -> None:
     """What the reader is doing, and whether the results arrive."""
-    answer = _door(reader).get("/v1/status")
+    answer = door(reader).get("/v1/status")
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -59,8 +42,8 @@ def status(reader: str | None, as_json: bool) -> None:
 @click.option("--reread", is_flag=True, help="The plate has been read before; needs --reason.")
 @click.option("--reason", metavar="TEXT", help="Why it is read again.")
 @click.option("--wait", is_flag=True, help="Show progress and end with the result.")
-@_reader_option
-@_json_option
+@reader_option
+@json_option
 def read(
     plate: str | None,
     assay: str | None,
@@ -75,7 +58,7 @@ def read(
     """Read the plate that lies in the reader, now."""
     if reread != bool(reason):
         raise click.UsageError("--reread and --reason TEXT belong together")
-    door = _door(reader)
+    daemon = door(reader)
     body: dict[str, object] = {
         "plate_barcode": plate,
         "assay": assay,
@@ -85,18 +68,18 @@ def read(
         "trigger": "cli",
     }
     if not wait:
-        ticket = door.post("/v1/runs", body)
+        ticket = daemon.post("/v1/runs", body)
         click.echo(json.dumps(ticket) if as_json else f"accepted: run {ticket['run_id']}")
         return
-    _show_result(_wait_for_run(door, body), as_json)
+    _show_result(_wait_for_run(daemon, body), as_json)
 
 
-def _wait_for_run(door: "Door", body: dict[str, object]) -> dict[str, Any]:
+def _wait_for_run(daemon: "Door", body: dict[str, object]) -> dict[str, Any]:
     """Ask for the run and follow it to its end; the answer of `GET /v1/runs/{id}`."""
-    events = door.events()
+    events = daemon.events()
     next(events)  # the stream is open: nothing of our run can be missed
-    run_id = door.post("/v1/runs", body)["run_id"]
-    answer: dict[str, Any] = door.get(f"/v1/runs/{run_id}")
+    run_id = daemon.post("/v1/runs", body)["run_id"]
+    answer: dict[str, Any] = daemon.get(f"/v1/runs/{run_id}")
     terminal = sys.stderr.isatty()
     while answer["state"] not in FINAL_STATES:
         kind, news = next(events)
@@ -106,7 +89,7 @@ def _wait_for_run(door: "Door", body: dict[str, object]) -> dict[str, Any]:
             wells = sum(news["wells_read"].values())
             click.echo(f"\rreading {wells}/{news['wells_total']}", err=True, nl=False)
         if kind == "run":
-            answer = door.get(f"/v1/runs/{run_id}")
+            answer = daemon.get(f"/v1/runs/{run_id}")
     if terminal:
         click.echo("\r" + " " * 40 + "\r", err=True, nl=False)
     return answer
@@ -128,11 +111,11 @@ def _show_result(answer: dict[str, Any], as_json: bool) -> None:
 
 
 @click.command()
-@_reader_option
-@_json_option
+@reader_option
+@json_option
 def runs(reader: str | None, as_json: bool) -> None:
     """The newest runs, newest first."""
-    answer = _door(reader).get("/v1/runs")
+    answer = door(reader).get("/v1/runs")
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -144,11 +127,31 @@ def runs(reader: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("run")
-@_reader_option
-@_json_option
-def show(run: str, reader: str | None, as_json: bool) -> None:
+@click.option("--transcript", is_flag=True, help="The bytes on the wire, with their times.")
+@reader_option
+@json_option
+def show(run: str, transcript: bool, reader: str | None, as_json: bool) -> None:
     """One run: its plate, curve and samples."""
-    _show_result(_door(reader).get(f"/v1/runs/{run}"), as_json)
+    if transcript:
+        _show_transcript(door(reader).get(f"/v1/runs/{run}/evidence"), as_json)
+        return
+    _show_result(door(reader).get(f"/v1/runs/{run}"), as_json)
+
+
+def _show_transcript(evidence: dict[str, Any], as_json: bool) -> None:
+    """Settling and read, a line per chunk: seconds, direction, bytes."""
+    words = {name: _entries(evidence[name]) for name in ("settling", "transcript")}
+    if as_json:
+        click.echo(json.dumps(words))
+        return
+    for name, entries in words.items():
+        click.echo(f"-- {name}" if entries else f"-- {name}: nothing on the wire")
+        for offset_s, direction, text in entries:
+            click.echo(f"{offset_s:10.3f} {direction} {text.encode('latin-1')!r:.100}")
+
+
+def _entries(lines: str) -> list[Any]:
+    return [json.loads(line) for line in lines.splitlines()]
 
 
 VERBS = (read, status, runs, show)

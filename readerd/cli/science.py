@@ -7,28 +7,10 @@ from typing import Any
 
 import click
 
-from readerd.errors import ConfigError, InputError, Mistake
+from readerd.cli.options import json_option, mask, read_text, write_text
+from readerd.errors import ConfigError
 
 FILE = click.Path(path_type=Path)
-_json = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
-
-
-def _text(path: Path) -> str:
-    """A file's text; InputError when it cannot be read."""
-    from readerd.csvfile import text_from_bytes
-
-    try:
-        return text_from_bytes(path.read_bytes(), str(path))
-    except OSError as error:
-        raise InputError(str(path), Mistake("", f"cannot be read: {error.strerror}")) from None
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(str(path), Mistake("", f"cannot be written: {error.strerror}")) from None
 
 
 def _fixed(texts: tuple[str, ...]) -> dict[str, float]:
@@ -70,7 +52,7 @@ MODELS = ["4pl", "5pl", "5pl-mirrored", "auto", "linear", "log-log", "point-to-p
 @click.option("--unknowns", type=FILE, help="CSV with the header id,response.")
 @click.option("--extrapolate", is_flag=True, help="A number outside the range, in its own field.")
 @click.option("--plot", type=FILE, help="Draw the curve into this SVG file.")
-@_json
+@json_option
 def fit(
     file: Path,
     fixes: tuple[str, ...],
@@ -89,10 +71,10 @@ def fit(
     if choices["weighting"] == "variance" and not (choices["s0"] or choices["cv"]):
         raise click.UsageError("--s0 and --cv are both 0: no weight is defined")
     settings = CurveSettings(fixed=_fixed(fixes), **choices)
-    extra = None if unknowns is None else (_text(unknowns), str(unknowns))
-    answer = fitted.fit_file(_text(file), str(file), settings, extra, extrapolate=extrapolate)
+    extra = None if unknowns is None else (read_text(unknowns), str(unknowns))
+    answer = fitted.fit_file(read_text(file), str(file), settings, extra, extrapolate=extrapolate)
     if plot is not None:
-        _write(plot, answer.svg())
+        write_text(plot, answer.svg())
     if as_json:
         click.echo(answer.json())
     else:
@@ -109,7 +91,7 @@ def fit(
               help="Leave a well out, and say why.")  # fmt: skip
 @click.option("--plot", type=FILE, metavar="DIR", help="Draw curve, plates and residuals there.")
 @click.option("--report", type=FILE, help="Write the plate's one-page report (HTML).")
-@_json
+@json_option
 def quantify(
     assay_file: Path,
     reading_file: Path,
@@ -125,15 +107,15 @@ def quantify(
 
     answer = quantified.quantify_file(
         assay=_assay(assay_file),
-        reading=(_text(reading_file), str(reading_file)),
-        plate_map=None if plate_map is None else (_text(plate_map), str(plate_map)),
-        masks=dict(_mask(text) for text in masks),
+        reading=(read_text(reading_file), str(reading_file)),
+        plate_map=None if plate_map is None else (read_text(plate_map), str(plate_map)),
+        masks=dict(mask(text) for text in masks),
     )
     if plot is not None:
         for name, picture in answer.pictures().items():
-            _write(plot / name, picture)
+            write_text(plot / name, picture)
     if report is not None:
-        _write(report, answer.report())
+        write_text(report, answer.report())
     if as_json:
         click.echo(answer.json())
     else:
@@ -141,19 +123,12 @@ def quantify(
     sys.exit(answer.exit_code)
 
 
-def _mask(text: str) -> tuple[str, str]:
-    well, _, reason = text.partition("=")
-    if not reason.strip():
-        raise click.BadParameter(f"{text!r}: write WELL=REASON, such as C3=bubble")
-    return well.strip(), reason.strip()
-
-
 def _assay(path: Path) -> Any:
     """The assay of a file; its mistakes are those of an input file here, exit code 2."""
     from readerd.assay.definition import load_assay
 
     try:
-        return load_assay(_text(path), str(path))
+        return load_assay(read_text(path), str(path))
     except ConfigError as error:
         click.echo(f"readerd: {error}", err=True)
         sys.exit(2)

@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from ulid import ULID
 
+from readerd.assay.layout import Binding, PlateMap
+from readerd.edge.bodies import AbortBody, B, CarrierBody, ReadBody, ReasonBody, ReviseBody
 from readerd.errors import ConfigError, ErrorCode, Mistake, RequestError
 from readerd.payload import Operator, Trigger
 from readerd.run.feed import Feed
@@ -46,19 +48,6 @@ MOST_BODY_BYTES: Final = 64 * 1024
 HEARTBEAT_S: Final = 15.0
 
 
-class ReadBody(BaseModel):
-    """Body of `POST /v1/runs`; all fields optional, unknown fields refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    plate_barcode: str | None = None
-    assay: str | None = None
-    operator: str | None = None
-    key: str | None = None
-    reread_reason: str | None = None
-    trigger: str = "http"
-
-
 # What `GET /v1/status` and `/healthz` tell; the daemon composes it.
 Status = Callable[[], dict[str, Any]]
 
@@ -71,6 +60,11 @@ def application(runner: Runner, store: Store, feed: Feed, status: Status) -> Sta
             Route("/v1/runs", door.submit, methods=["POST"]),
             Route("/v1/runs", door.runs),
             Route("/v1/runs/{run_id}", door.run),
+            Route("/v1/runs/{run_id}/evidence", door.evidence),
+            Route("/v1/runs/{run_id}/revise", door.revise, methods=["POST"]),
+            Route("/v1/runs/{run_id}/recover", door.recover, methods=["POST"]),
+            Route("/v1/abort", door.abort, methods=["POST"]),
+            Route("/v1/carrier", door.carrier, methods=["POST"]),
             Route("/v1/status", door.status),
             Route("/v1/events", door.events),
             Route("/healthz", door.healthz),
@@ -94,7 +88,7 @@ class _Door:
         self._status = status
 
     async def submit(self, request: Request) -> Response:
-        body = await _read_body(request)
+        body = await _body(request, ReadBody)
         ticket = self._runner.submit(
             RunRequest(
                 key=body.key or str(ULID()),
@@ -126,6 +120,36 @@ class _Door:
         body = head[:-1].encode() + b', "result": ' + (newest.payload if newest else b"null") + b"}"
         return Response(body, media_type="application/json")
 
+    async def evidence(self, request: Request) -> Response:
+        """Everything from which `readerd reproduce` computes the run again."""
+        found = self._runner.evidence(request.path_params["run_id"])
+        return Response(found.model_dump_json(), media_type="application/json")
+
+    async def revise(self, request: Request) -> Response:
+        run_id, body = request.path_params["run_id"], await _body(request, ReviseBody)
+        plate_map = None
+        if body.samples is not None:
+            samples = {one.position: Binding(one.sample_id, one.dilution) for one in body.samples}
+            plate_map = PlateMap(samples=samples, id=body.plate_map_id, source="request")
+        revision = self._runner.again.revise(
+            run_id, body.reason, plate_map=plate_map, masks=body.masks
+        )
+        return JSONResponse({"run_id": run_id, "revision": revision})
+
+    async def recover(self, request: Request) -> Response:
+        run_id, body = request.path_params["run_id"], await _body(request, ReasonBody)
+        revision = await self._runner.again.recover(run_id, body.reason)
+        return JSONResponse({"run_id": run_id, "revision": revision})
+
+    async def abort(self, request: Request) -> Response:
+        body = await _body(request, AbortBody)
+        return JSONResponse({"run_id": self._runner.abort(body.run_id, body.reason)})
+
+    async def carrier(self, request: Request) -> Response:
+        body = await _body(request, CarrierBody)
+        await self._runner.bench.move_carrier(out=body.position == "out")
+        return JSONResponse({"position": body.position})
+
     async def status(self, request: Request) -> Response:
         return JSONResponse(self._status())
 
@@ -149,14 +173,14 @@ class _Door:
                     yield f"event: {news.kind}\ndata: {news.message.model_dump_json()}\n\n"
 
 
-async def _read_body(request: Request) -> ReadBody:
+async def _body(request: Request, model: type[B]) -> B:
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > MOST_BODY_BYTES:
             raise RequestError(ErrorCode.TOO_LARGE, f"a body of over {MOST_BODY_BYTES} bytes")
     try:
-        return ReadBody.model_validate_json(raw or b"{}")
+        return model.model_validate_json(raw or b"{}")
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "body"

@@ -9,6 +9,8 @@ are the next revision of the same run.
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from pydantic import JsonValue
+
 from readerd.assay.layout import PlateMap
 from readerd.assay.quantify import quantify
 from readerd.assay.result import Flag

@@ -231,14 +231,16 @@ class Bench:
     async def _connect(self) -> None:
         """From absent to ready; InstrumentError on any step."""
         stream = await self._open_stream()
-        self._link = Link(stream)
+        self._settling = (
+            Transcript()
+        )  # the first on this link: later ones build on what came before
+        self._link = Link(stream, transcript=self._settling)
         self._reader = self.driver.open(self._link, self.options)
         self._move("opened")
         await self._settle(self._reader)
 
     async def _settle(self, reader: Reader) -> None:
         """From hello to ready: at rest, and known to be the right instrument."""
-        self._settling = cast(Link, self._link).transcript = Transcript()
         await reader.park()
         identity = self._recognised(await reader.identify())
         self.identity = identity
@@ -262,6 +264,7 @@ class Bench:
             if isinstance(error, LinkLost):
                 raise error
             log.warning("reader=recovering reason=%s", error)
+            link.transcript = Transcript()
             await reader.park()
             self._move("parked")
             await self._settle(reader)

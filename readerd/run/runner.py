@@ -22,6 +22,7 @@ from readerd.payload import Failure, RunEnded
 from readerd.plate import ReadRequest
 from readerd.run.again import Again
 from readerd.run.bench import Bench
+from readerd.run.evidence import Evidence
 from readerd.run.feed import Feed
 from readerd.run.plan import Rules, RunRequest, make_plan
 from readerd.run.progress import Progress
@@ -100,6 +101,25 @@ class Runner:
         self._abort_reason = None
         self._task = self.spawn(self._run(run_id, plan, assay, asyncio.get_running_loop().time()))
         return Ticket(run_id, duplicate=False)
+
+    def evidence(self, run_id: str) -> Evidence:
+        """All that `readerd reproduce` needs; RequestError for an unknown run."""
+        if self.store.run(run_id) is None:
+            raise RequestError(ErrorCode.RUN_UNKNOWN, f"no run {run_id!r} in the journal")
+        run, plan, _ = self.scribe.recall(run_id)
+        row, newest = self.store.reading(run_id), self.store.result(run_id)
+        return Evidence(
+            run_id=run_id,
+            driver=self.bench.driver.name,
+            options=self.bench.options.model_dump(mode="json"),
+            plan=PLAN.dump_python(plan, mode="json"),
+            assay=run.assay_text,
+            settling=row.settling.decode() if row else "",
+            transcript=row.transcript.decode() if row else "",
+            reading=row.reading if row else None,
+            basis=newest.basis if newest else {},
+            result=newest.payload.decode() if newest else None,
+        )
 
     def abort(self, run_id: str | None, reason: str) -> str:
         """Give up the run under way; its id. It ends as failed, the reader is parked."""

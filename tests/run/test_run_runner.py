@@ -9,8 +9,10 @@ import pytest
 from readerd.assay.layout import Binding, PlateMap
 from readerd.errors import ErrorCode, RequestError
 from readerd.payload import ProgressMessage, RunEnded
+from readerd.run.evidence import Evidence
+from readerd.run.reproduce import reproduce
 from readerd.run.settings import PlatesSettings
-from tests.run.run_scene import PLATE, Scene, play, request
+from tests.run.run_scene import DRIVER, PLATE, Scene, play, request
 
 
 def test_a_plate_becomes_a_result_with_the_truth_in_it(tmp_path: Path) -> None:
@@ -247,3 +249,50 @@ def test_a_plate_is_not_recovered_when_another_was_measured_since(tmp_path: Path
             await stage.runner.again.recover(lost.run_id, "too late")
 
     play(tmp_path / "j.db", script, "truncate@RPLATE#1:700")
+
+
+def test_every_kind_of_run_is_reproduced_from_its_bytes(tmp_path: Path) -> None:
+    evidence: list[Evidence] = []
+
+    async def script(stage: Scene) -> None:
+        for number in range(5):
+            await stage.bench.until_ready()
+            ticket = stage.runner.submit(request(f"k{number}", f"PLT{number}"))
+            await stage.finished()
+            evidence.append(stage.runner.evidence(ticket.run_id))
+        with pytest.raises(RequestError, match="no run"):
+            stage.runner.evidence("01J")
+
+    faults = (
+        "silence@RPLATE#2",
+        "garbage@RPLATE#3",
+        "unplug@RPLATE#4:500",
+        "bad-checksum@RPLATE#5",
+    )
+    play(tmp_path / "j.db", script, *faults)
+    assert [one.reading is not None for one in evidence] == [True, False, False, False, True]
+    for one in evidence:
+        copy = Evidence.model_validate_json(one.model_dump_json())
+        stages = reproduce(copy, DRIVER)
+        assert [stage.name for stage in stages] == ["settle", "read", "quantify"]
+        assert not [stage for stage in stages if stage.same is False], one.result
+
+
+def test_a_change_in_bytes_or_science_is_seen(tmp_path: Path) -> None:
+    evidence: list[Evidence] = []
+
+    async def script(stage: Scene) -> None:
+        ticket = stage.runner.submit(request("k1"))
+        await stage.finished()
+        evidence.append(stage.runner.evidence(ticket.run_id))
+
+    play(tmp_path / "j.db", script)
+    [one] = evidence
+    other_bytes = one.model_copy(update={"transcript": one.transcript.replace(" 0.0", " 0.1", 1)})
+    assert [stage.same for stage in reproduce(other_bytes, DRIVER)][1] is False
+    other_command = one.model_copy(
+        update={"transcript": one.transcript.replace("RPLATE", "RPLATO")}
+    )
+    assert "RPLATO" in reproduce(other_command, DRIVER)[1].text
+    other_assay = one.model_copy(update={"assay": one.assay.replace("cv = 0.05", "cv = 0.06")})
+    assert reproduce(other_assay, DRIVER)[2].text.startswith("differs in wells, fit")
