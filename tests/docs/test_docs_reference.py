@@ -1,0 +1,209 @@
+"""Nothing that can be set, called or received is missing from the reference, or wrong in it."""
+
+import dataclasses
+import re
+import types
+from collections.abc import Iterator
+from typing import Any, Union, cast, get_args, get_origin, get_type_hints
+
+import click
+import pytest
+from pydantic import BaseModel
+from starlette.routing import Route
+
+from readerd import cli, payload
+from readerd.assay import definition
+from readerd.assay.acceptance import Acceptance, resolve
+from readerd.assay.result import Flag
+from readerd.config import _File
+from readerd.demo.plate import il6_plate
+from readerd.driver import catalog
+from readerd.driver.virtual import LINE_FAULTS, Fault, TwinSetup
+from readerd.edge import http
+from readerd.edge.publisher import DUPLICATE_CLIENT_ID, PUBLISH_REFUSED, SUBSCRIBE_REFUSED
+from readerd.edge.retained import FIRST
+from readerd.errors import ErrorCode, InputError, InstrumentError, InstrumentFault
+from readerd.payload import ResultData
+from readerd.run.runner import failure_of
+from tests.docs import docs_drivers
+from tests.docs.docs_pages import read, sections, table
+from tests.docs.docs_words import default_of, written
+
+CONFIGURATION = "docs/reference/configuration.md"
+COMMAND_LINE = "docs/reference/command-line.md"
+MESSAGES = "docs/reference/messages.md"
+FAULTS = "docs/reference/faults.md"
+
+
+def defaults(model: type[BaseModel]) -> dict[str, str]:
+    return {name: default_of(field) for name, field in model.model_fields.items()}
+
+
+def model_of(annotation: Any) -> type[BaseModel]:
+    """The settings model of a section: itself, or the values of a table of them."""
+    found = annotation if isinstance(annotation, type) else get_args(annotation)[-1]
+    assert isinstance(found, type), annotation
+    assert issubclass(found, BaseModel), annotation
+    return found
+
+
+SECTIONS = {
+    f"[{name}]": model_of(field.annotation)
+    for file in (_File, definition._File)
+    for name, field in file.model_fields.items()
+    if name != "acceptance"
+}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_setting_stands_there_with_its_default(section: str) -> None:
+    rows = table(sections(CONFIGURATION)[section])
+    rows.pop("key")
+    assert {key: cells[0] for key, cells in rows.items()} == defaults(SECTIONS[section])
+
+
+def test_every_limit_stands_there_with_both_profiles() -> None:
+    rows = table(sections(CONFIGURATION)["[acceptance]"])
+    rows.pop("key")
+    m10, kit = Acceptance(), resolve({"profile": "kit"})[0]
+    limits = {field.name: field.name for field in dataclasses.fields(Acceptance)}
+    assert {key: cells[:2] for key, cells in rows.items()} == {
+        name: [written(getattr(m10, name)), written(getattr(kit, name))] for name in limits
+    }
+
+
+@pytest.mark.parametrize("verb", sorted(cli.readerd.commands))
+def test_every_verb_stands_there_with_its_options(verb: str) -> None:
+    documented = sections(COMMAND_LINE)[f"readerd {verb}"]
+    rows = table(documented)
+    rows.pop("option", None)
+    options = {
+        parameter.opts[0]
+        for parameter in cli.readerd.commands[verb].params
+        if isinstance(parameter, click.Option)
+    }
+    assert {row.partition(" ")[0] for row in rows} == options
+    for parameter in cli.readerd.commands[verb].params:
+        if isinstance(parameter, click.Argument):
+            assert parameter.make_metavar(click.Context(cli.readerd)) in documented
+
+
+def test_every_exit_code_stands_there() -> None:
+    rows = table(sections(COMMAND_LINE)["Exit codes"])
+    codes = {value for name, value in vars(cli).items() if name.startswith("EXIT_") if value}
+    codes = {code for code in codes if isinstance(code, int)}
+    assert set(rows) >= {str(code) for code in codes | {code for _, code in cli.EXIT_CODES}}
+
+
+def test_every_error_code_stands_there() -> None:
+    text = sections(COMMAND_LINE)["Error codes"]
+    assert [code for code in ErrorCode if f"`{code}`" not in text] == []
+
+
+def test_every_flag_stands_there_and_no_other() -> None:
+    rows = table(sections(MESSAGES)["Flags"])
+    assert set(rows) - {"flag"} == {flag.value for flag in Flag}
+
+
+def trouble(kind: type[InstrumentError] = InstrumentError) -> Iterator[InstrumentError]:
+    """One error of each kind that an instrument can give."""
+    yield InstrumentFault("1", "no") if kind is InstrumentFault else kind("no")
+    for narrower in kind.__subclasses__():
+        yield from trouble(narrower)
+
+
+def test_every_failure_code_stands_there() -> None:
+    rows = table(sections(MESSAGES)["Failure codes"])
+    made = {failure_of(error).code for error in trouble()}
+    assert set(rows) - {"code"} == made | {"interrupted", "not_started"}
+
+
+def test_the_drivers_page_is_drawn_from_the_drivers() -> None:
+    drawn = docs_drivers.page()
+    assert read(docs_drivers.PAGE) == drawn, "run: python -m tests.docs.docs_drivers"
+
+
+@pytest.mark.parametrize("name", catalog.installed())
+def test_every_option_says_what_it_is_for(name: str) -> None:
+    fields = catalog.find(name).options.model_fields
+    assert [option for option, field in fields.items() if not field.description] == []
+
+
+def test_every_fault_of_the_line_stands_there() -> None:
+    rows = table(sections(FAULTS)["On the line, for every twin"])
+    assert {re.split(r"[@:\[]", row)[0] for row in rows} - {"kind"} == LINE_FAULTS
+
+
+@pytest.mark.parametrize("name", catalog.installed())
+def test_every_fault_of_a_twin_stands_there(name: str) -> None:
+    faults = (Fault(kind="no-such"),)
+    setup = TwinSetup(chemistry=il6_plate().chemistry, faults=faults)
+    with pytest.raises(InputError) as refusal:
+        catalog.find(name).twin(setup)
+    known = set(str(refusal.value).partition("known are ")[2].split(", "))
+    assert known > LINE_FAULTS
+    text = sections(docs_drivers.PAGE)[name]
+    assert [kind for kind in known - LINE_FAULTS if not re.search(rf"`{kind}\b", text)] == []
+
+
+def leaves(kind: Any, path: str = "") -> Iterator[str]:
+    """Dotted paths of all fields of a message; `[]` stands for the items of a list."""
+    if get_origin(kind) in (Union, types.UnionType):
+        [kind] = [part for part in get_args(kind) if part is not type(None)] or [None]
+    items = get_origin(kind) in (list, tuple) and get_args(kind)[-1:] == (Ellipsis,)
+    inner = get_args(kind)[0] if items or get_origin(kind) is list else kind
+    if not isinstance(inner, type) or not (
+        dataclasses.is_dataclass(inner) or issubclass(inner, BaseModel)
+    ):
+        yield path
+        return
+    path += "[]" if inner is not kind else ""
+    for name, hint in get_type_hints(inner).items():
+        if name != "model_config":
+            yield from leaves(hint, f"{path}.{name}" if path else name)
+
+
+def test_every_field_of_a_result_stands_there_and_no_other() -> None:
+    documented = {
+        f"{heading}.{row}"
+        for heading, text in sections(MESSAGES).items()
+        if heading.partition(".")[0] == "data"
+        for row in table(text)
+        if row != "field"
+    }
+    assert documented == set(leaves(ResultData, "data"))
+
+
+def test_every_field_of_envelope_and_event_stands_there() -> None:
+    by_heading = sections(MESSAGES)
+    assert set(table(by_heading["Envelope"])) - {"field"} == set(
+        payload.ResultEnvelope.model_fields
+    )
+    events = table(by_heading["Events"])
+    assert set(payload.EventData.model_fields) <= set(events)
+
+
+def test_every_topic_and_alarm_stands_there() -> None:
+    alarms = {f"alarm/{code}" for code in (PUBLISH_REFUSED, SUBSCRIBE_REFUSED, DUPLICATE_CLIENT_ID)}
+    rows = set(table(sections(MESSAGES)["Topics"])) - {"topic"}
+    assert rows == {"result", "event", "progress", *FIRST, *alarms}
+
+
+def test_every_rule_of_the_demo_stands_there(demo_result: dict[str, Any]) -> None:
+    text = sections(MESSAGES)["data.qc"]
+    rules = [rule["id"] for rule in demo_result["data"]["qc"]["rules"]]
+    assert [rule for rule in rules if f"`{rule}`" not in text] == []
+
+
+def test_every_route_stands_there() -> None:
+    nobody = cast(Any, None)
+    app = http.application(nobody, nobody, nobody, nobody)
+    routes = {
+        f"{method} {route.path}"
+        for route in app.routes
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert set(table(sections(MESSAGES)["The local door"])) - {"route"} == routes
+    body = table(sections(MESSAGES)["The local door"])["POST /v1/runs"][0]
+    assert [name for name in http.ReadBody.model_fields if f"`{name}`" not in body] == []
