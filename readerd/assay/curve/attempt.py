@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.linalg.lapack import dposv
 
 from readerd.assay.curve.checks import explains_nothing
 from readerd.assay.curve.curve import Curve, CurveModel
@@ -138,10 +138,7 @@ def _inverse(h: Array) -> Array | None:
     if not bool((scale > 0).all()):
         return None
     scales = np.outer(scale, scale)
-    factor, info = dpotrf(h / scales)
+    factor, inverse, info = dposv(h / scales, np.eye(scale.size))
     if info != 0 or float(factor.diagonal().min()) < _SINGULAR:
         return None
-    upper, info = dpotri(factor)
-    if info != 0:
-        return None
-    return np.asarray((np.triu(upper) + np.triu(upper, 1).T) / scales)
+    return np.asarray(0.5 * (inverse + inverse.T) / scales)

@@ -12,6 +12,7 @@ R and all its derivatives are 0 in double precision, which is the limit itself. 
 at 700, so that e^u does not overflow.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -75,6 +76,15 @@ def rise(model: Sigmoid, theta: Array, log_x: Array) -> tuple[Array, Array, Arra
     soft = np.logaddexp(0.0, -u)
     r = np.exp(-g * soft)
     return u, r, g * r * q, -g * soft * r
+
+
+def rise_at(model: Sigmoid, theta: Array, log_x: float) -> float:
+    """R at one dose, without the cost of arrays."""
+    u = (log_x - float(theta[3])) * math.exp(theta[2])
+    u = min(max(u, _LOWEST_U), _HIGHEST_U)
+    if model == "4pl":
+        return 1.0 / (1.0 + math.exp(-u)) if u > -_HIGHEST_U else 0.0
+    return float(rise(model, theta, np.array([log_x]))[1][0])
 
 
 def value(model: Sigmoid, theta: Array, log_x: Array) -> Array:

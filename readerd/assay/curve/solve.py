@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dposv
 
-from readerd.assay.curve.models import Array, Sigmoid, rise, value, value_and_gradient
+from readerd.assay.curve.models import Array, Sigmoid, rise_at, value_and_gradient
 from readerd.assay.curve.weights import Variance
 
 # squared length of the step that is left to go, in standard errors of the parameters
@@ -97,8 +97,9 @@ def descend(
     problem: Problem, theta: Array, variance: Variance | None, v: Array, settled: float = SETTLED
 ) -> Rest:
     """Walk from theta to rest: with fixed v (variance None), or with v renewed at every step."""
-    place = _place(problem, theta, variance, v)
-    least = _ROUNDING * float(np.dot(problem.y / v, problem.y))
+    f, rows = value_and_gradient(problem.model, theta, problem.log_x)
+    place = _place(problem, theta, f, rows, variance, v)
+    least = _ROUNDING * float(np.dot(problem.y / place.v, problem.y))
     damping, pinned, arrived = 1e-3, 0, False
     before = place.g
     for _ in range(_STEPS):
@@ -114,9 +115,9 @@ def descend(
         moved = _step(problem, place, damping, trusted)
         if moved is None:
             break
-        theta, damping = moved
+        theta, f, rows, damping = moved
         before = place.g
-        place = _place(problem, theta, variance, place.v)
+        place = _place(problem, theta, f, rows, variance, place.v)
         pinned = pinned + 1 if problem.at_bound(theta) else 0
         if pinned > _STEPS_AT_BOUND:
             break
@@ -131,8 +132,9 @@ def descend(
     )
 
 
-def _place(problem: Problem, theta: Array, variance: Variance | None, v: Array) -> _Place:
-    f, rows = value_and_gradient(problem.model, theta, problem.log_x)
+def _place(
+    problem: Problem, theta: Array, f: Array, rows: Array, variance: Variance | None, v: Array
+) -> _Place:
     jacobian = problem.rows(rows)
     if variance is not None:
         v = variance.of(f)
@@ -144,8 +146,8 @@ def _place(problem: Problem, theta: Array, variance: Variance | None, v: Array) 
 
 def _step(
     problem: Problem, place: _Place, damping: float, trusted: bool
-) -> tuple[Array, float] | None:
-    """The next theta and the next damping; None when no step, however short, leads down."""
+) -> tuple[Array, Array, Array, float] | None:
+    """Next theta, its response and gradient, next damping; None when no step leads down."""
     size = place.h.shape[0]
     diagonal = place.h.diagonal()
     free = list(problem.free)
@@ -161,11 +163,10 @@ def _step(
         np.maximum(theta, problem.lowest, out=theta)
         np.minimum(theta, problem.highest, out=theta)
         _hold_top(problem, place, theta, delta)
-        if trusted:
-            return theta, damping * 0.1
-        r = problem.y - value(problem.model, theta, problem.log_x)
-        if float(np.dot(r / place.v, r)) <= place.wssr:
-            return theta, damping * 0.1
+        f, rows = value_and_gradient(problem.model, theta, problem.log_x)
+        r = problem.y - f
+        if trusted or float(np.dot(r / place.v, r)) <= place.wssr:
+            return theta, f, rows, damping * 0.1
         damping = max(damping * 8.0, 1e-8)
     return None
 
@@ -177,7 +178,7 @@ def _hold_top(problem: Problem, place: _Place, theta: Array, delta: Array) -> No
     """
     if _D not in problem.free:
         return
-    share = float(rise(problem.model, theta, problem.log_x[-1:])[1][0])
+    share = rise_at(problem.model, theta, float(problem.log_x[-1]))
     if share > _SMALLEST_SHARE:
         response = float(place.f[-1] + np.dot(place.top, delta))
         theta[_D] = theta[0] + (response - theta[0]) / share
