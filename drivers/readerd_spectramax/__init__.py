@@ -8,7 +8,13 @@ document: two public clients are the source. `proven` names the one that reads o
 from functools import partial
 
 from readerd.driver.contract import Driver
-from readerd_spectramax.codec import StatusScan, log_decoder, reply_decoder, status_decoder
+from readerd_spectramax.codec import (
+    StatusScan,
+    log_decoder,
+    reply_decoder,
+    setting_decoder,
+    status_decoder,
+)
 from readerd_spectramax.dialect import SPECTRAMAX_384_PLUS, SPECTRAMAX_M5, Dialect
 from readerd_spectramax.options import SpectraMaxOptions, estimate_s, line
 from readerd_spectramax.platedata import plate_decoder
@@ -37,7 +43,7 @@ def _driver(dialect: Dialect) -> Driver:
         proven=PROVEN,
         decoders={
             "reply": reply_decoder,
-            "reply with a body": lambda: reply_decoder(2),
+            "setting with two prompts": lambda: setting_decoder(2),
             "status": status_decoder,
             "error log": log_decoder,
             "plate": plate_decoder,

@@ -235,16 +235,28 @@ def status_decoder(doors: tuple[str, str] = DOORS) -> ReplyDecoder[Status]:
     return ReplyDecoder(2, lambda reply: _status(reply, doors))
 
 
-def log_decoder() -> ReplyDecoder[ErrorLog]:
+def setting_decoder(prompts: Prompts = 1, doors: tuple[str, str] = DOORS) -> ReplyDecoder[Reply]:
+    """A setting: OK, and whatever stands in front of a second prompt but a status."""
+    return ReplyDecoder(prompts, lambda reply: _no_status(reply, doors))
+
+
+def log_decoder(doors: tuple[str, str] = DOORS) -> ReplyDecoder[ErrorLog]:
     """ERROR. Lines that do not begin with a number are not entries."""
-    return ReplyDecoder(2, _log)
+    return ReplyDecoder(2, lambda reply: _log(_no_status(reply, doors)))
 
 
 def _status(reply: Reply, doors: tuple[str, str]) -> Status:
-    door, *state = (reply.body or "").split()
-    if door not in doors or not state:
+    words = (reply.body or "").split()
+    if len(words) < 2 or words[0] not in doors:
         raise GarbledReply(f"no status: {(reply.body or '')[:40]!r}")
-    return Status(door, " ".join(state))
+    return Status(words[0], " ".join(words[1:]))
+
+
+def _no_status(reply: Reply, doors: tuple[str, str]) -> Reply:
+    """Polling makes a status the likeliest late answer: it is nobody else's."""
+    if (reply.body or "").lstrip().startswith(doors):
+        raise GarbledReply("a status where something else was asked for")
+    return reply
 
 
 _ENTRY = re.compile(r"\s*(?P<code>\d{1,5})\s+(?P<text>.*\S)\s*\((?P<count>\d{1,9})\)\s*")

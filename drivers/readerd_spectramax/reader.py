@@ -2,7 +2,9 @@
 
 The challenge is STATUS: it is safe in every state, and no other answer begins with a door's word.
 The instrument answers in order [inferred: replies do not name their command], so an abandoned plate
-comes before it. There is no remote mode and no front panel lock to give back.
+comes before it. But a status may answer a question that was asked through an earlier opening of the
+port, and then its successors follow at once: each challenge goes on until they are through, and its
+answer is not believed. There is no remote mode and no front panel lock to give back.
 
 A measurement runs by itself: READ returns at once, STATUS tells when it is over, TRANSFER sends the
 plate and forgets it. So a status that was damaged on the wire is asked for again and costs nothing,
@@ -46,7 +48,7 @@ from readerd_spectramax.codec import (
     Status,
     StatusScan,
     log_decoder,
-    reply_decoder,
+    setting_decoder,
     status_decoder,
 )
 from readerd_spectramax.codes import INVALID_ARGUMENT, NO_DATA, NOT_FOUND, needs_human, text_of
@@ -56,6 +58,10 @@ from readerd_spectramax.platedata import OnColumn, PlateData, plate_decoder
 
 T = TypeVar("T")
 
+# Answers that were held up come one behind the other; this is a long time between two of them.
+QUIET_S = 0.25
+# Ten seconds of answers are more than anybody has asked for; then the next question will tell.
+MOST_PAUSES = 40
 # `!CSPEED` [P].
 CARRIAGE = {"normal": "8", "slow": "1"}
 
@@ -103,10 +109,8 @@ class SpectraMax:
         """At rest on a clean link, however long a measurement that was left alone still takes."""
         phase = "park"
         if self._link.dirty:
-            status = await self._challenge(phase)
-        else:
-            status = await self._status(phase)
-        if not self._idle(status):
+            await self._challenge(phase)
+        if not self._idle(await self._status(phase)):
             if self._options.cancel:
                 await self._set(Command("CANCEL"))
             await self._until_idle(phase, self._options.read_timeout_s)
@@ -135,21 +139,28 @@ class SpectraMax:
 
     # -- questions ---------------------------------------------------------------------------
 
-    async def _challenge(self, phase: str) -> Status:
-        return await self._link.challenge(
+    async def _challenge(self, phase: str) -> None:
+        await self._link.challenge(
             self._bytes(Command("STATUS")),
             lambda: StatusScan(self._options.door_words),
             answer_s=self._options.reply_timeout_s,
             phase=phase,
         )
+        for _ in range(MOST_PAUSES):
+            if not await self._link.pause(QUIET_S):
+                return
 
     async def _status(self, phase: str) -> Status:
-        """A status that was lost or damaged is asked for again: it is not a measurement."""
-        decoder = status_decoder(self._options.door_words)
+        """A status that was lost or damaged is asked for once more: it is not a measurement."""
         try:
-            status = await self._ask(Command("STATUS"), decoder, phase)
+            return await self._ask_status(phase)
         except (NoReply, GarbledReply):
-            return await self._challenge(phase)
+            await self._challenge(phase)
+        return await self._ask_status(phase)
+
+    async def _ask_status(self, phase: str) -> Status:
+        decoder = status_decoder(self._options.door_words)
+        status = await self._ask(Command("STATUS"), decoder, phase)
         if isinstance(status, Refusal):
             self._refused(status, Command("STATUS"), phase)
         return status
@@ -184,7 +195,7 @@ class SpectraMax:
         The missing prompt may still come, so the link is challenged; the Reading notes it.
         """
         prompts = self._dialect.prompts(command.name, self._options.prompts)
-        decoder = reply_decoder(prompts)
+        decoder = setting_decoder(prompts, self._options.door_words)
         try:
             reply = await self._ask(command, decoder, command.name, within_s)
         except NoReply:
@@ -272,7 +283,7 @@ class SpectraMax:
             return ()
         phase = "error log"
         try:
-            log = await self._ask(Command("ERROR"), log_decoder(), phase)
+            log = await self._ask(Command("ERROR"), log_decoder(self._options.door_words), phase)
         except LinkLost as error:
             return (f"after the plate: {error}",)
         except InstrumentError as error:

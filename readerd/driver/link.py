@@ -124,9 +124,15 @@ class Link:
         self._dirty = False
         return answer
 
-    async def pause(self, for_s: float) -> None:
-        """Let time pass between two questions, for an instrument that has to be asked again."""
+    async def pause(self, for_s: float) -> bool:
+        """Let time pass between two questions; True when bytes came that nobody asked for.
+
+        They are thrown away, as the next question would do.
+        """
         await asyncio.sleep(for_s)
+        stray = self._stream.discard()
+        self.transcript.record(asyncio.get_running_loop().time(), "<", stray)
+        return bool(stray)
 
     async def lost(self) -> str:
         """Wait until the port is gone; the answer is why."""
