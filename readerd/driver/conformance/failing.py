@@ -98,7 +98,7 @@ def _verb(subject: Subject, verb: str) -> Coroutine[Any, Any, object]:
 
 
 async def _conversation(subject: Subject, verb: str, flips: bool) -> None:
-    await _settle(subject)
+    await subject.settle()
     for plate in PLATES:
         subject.lay(plate)
         if verb == "read":
@@ -107,15 +107,9 @@ async def _conversation(subject: Subject, verb: str, flips: bool) -> None:
             if verb == "park":
                 await give_up_in_mid_read(subject)
             await _within(subject.rest_bound_s, subject, _verb(subject, verb))
-        await _settle(subject)
+        await subject.settle()
     subject.lay(PLATES[0])
     require_plate(subject, await subject.read())
-
-
-async def _settle(subject: Subject) -> None:
-    """The ladder, each rung of it in its bound."""
-    async with asyncio.timeout(8 * subject.rest_bound_s + 800):
-        await subject.settle()
 
 
 async def _read(subject: Subject, flips: bool) -> None:

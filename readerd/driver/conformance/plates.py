@@ -11,13 +11,15 @@ from readerd.plate import FORMATS, OpticalDensity, Reading, Strip, Unread
 PLATES = (1, 2)
 # Known wells lie at these wavelengths; in between the nearest answers (`Chemistry`).
 WAVELENGTHS_NM = (450, 570)
+# So much every reader in the field can show; some driver's range is only what its wire can carry.
+EVERYBODY_OD = 3.0
 FINE = 1.23456
 FINE_STEP_OD = 0.00051
 
 
 def laid(plate: int, format: int, range_od: tuple[float, float]) -> dict[int, list[OpticalDensity]]:
     """Every well of every plate and wavelength different; all kinds of cells at the first."""
-    low, high = range_od
+    low, high = max(range_od[0], -EVERYBODY_OD), min(range_od[1], EVERYBODY_OD)
     plates: dict[int, list[OpticalDensity]] = {}
     for position, nm in enumerate(WAVELENGTHS_NM):
         start = 0.031 + 0.101 * plate + 0.013 * position
@@ -27,7 +29,7 @@ def laid(plate: int, format: int, range_od: tuple[float, float]) -> dict[int, li
         Unread.SATURATED,
         0.0,
         round(high - 0.001, 3),
-        high + 0.25,
+        range_od[1] + 0.25,
         Unread.NOT_MEASURED,
         round(low + 0.001, 3),
         FINE,

@@ -19,6 +19,9 @@ from readerd.plate import OpticalDensity
 
 T = TypeVar("T")
 
+# Somebody stands there and waits.
+PORT_LADDER_S = 30.0
+
 
 class _Counted:
     """The twin, and how often it gave each answer."""
@@ -106,6 +109,7 @@ class PortStage:
             self.format,
             lambda: open_transport(self.port, line),
             lies=lambda: self.lies,
+            ladder_s=PORT_LADDER_S,
         )
         return asyncio.run(_conversation(subject, talk))
 

@@ -13,9 +13,9 @@ from readerd.plate import Identity, OpticalDensity, Reading, ReadRequest, Strip
 GRACE_S = 10.0
 # identify and park: an abandoned read may have to end, and three challenges be waited for.
 REST_TIMES, REST_S = 2.0, 60.0
-# The ladder in small: how often a connection is given up before the instrument is.
-LADDER = 40
+# The ladder in small. Two answers that come 400 s late each are what a twin's line does worst.
 RETRY_S = 1.0
+LADDER_S = 2000.0
 
 
 class Subject:
@@ -31,6 +31,7 @@ class Subject:
         lay: Callable[[int], None] | None = None,
         lies: Callable[[], Mapping[int, Sequence[OpticalDensity]] | None] = lambda: None,
         answered: Mapping[str, int] | None = None,
+        ladder_s: float = LADDER_S,
     ) -> None:
         self.driver = driver
         self.options = options
@@ -42,6 +43,7 @@ class Subject:
         self._open_stream = open_stream
         self._lay = lay
         self._lies = lies
+        self._ladder_s = ladder_s
         self._request: ReadRequest | None = None
 
     @property
@@ -68,12 +70,14 @@ class Subject:
 
     async def settle(self) -> Identity:
         """Park and identify; else plug in again, and at last give up with the last failure."""
-        for attempt in range(LADDER):
+        loop = asyncio.get_running_loop()
+        give_up_s = loop.time() + self._ladder_s
+        while True:
             try:
                 await self.reader.park()
                 identity = await self.reader.identify()
             except InstrumentError:
-                if attempt == LADDER - 1:
+                if loop.time() >= give_up_s:
                     raise
                 await self.link.close()
                 await asyncio.sleep(RETRY_S)
@@ -81,7 +85,6 @@ class Subject:
             else:
                 self._request = ReadRequest(wavelengths_nm=_two(identity), format=self.format)
                 return identity
-        raise AssertionError("the ladder has at least one rung")
 
     def lay(self, plate: int) -> None:
         """Put this plate on the carrier; on a port whatever lies there stays."""

@@ -28,8 +28,7 @@ def describes_itself(stage: Stage) -> None:
     """DRIVER has a name, a one-line summary, models, plate formats and a photometric range."""
     driver = stage.driver
     require(bool(_NAME.fullmatch(driver.name)), f"the name {driver.name!r} is not [a-z0-9-]")
-    require(0 < len(driver.summary) <= 100, "the summary is not one line")
-    require("\n" not in driver.summary, "the summary is not one line")
+    require(bool(driver.summary) and "\n" not in driver.summary, "the summary is not one line")
     require(all(driver.models) and bool(driver.models), "no model is named")
     require(set(driver.formats) <= set(FORMATS) and bool(driver.formats), "formats are 96 and 384")
     low, high = driver.photometric_range
@@ -55,7 +54,7 @@ def documents_its_options(stage: Stage) -> None:
 
 
 def estimates_finitely(stage: Stage) -> None:
-    """The estimate of a read is finite, above zero, and grows by what is shaken."""
+    """The estimate of a read is finite, above zero, and not smaller when it shakes."""
     driver, options = stage.driver, stage.driver.options()
     still, shaken = (
         driver.estimate_s(
@@ -64,12 +63,12 @@ def estimates_finitely(stage: Stage) -> None:
         for shake_s in (0, 60)
     )
     require(math.isfinite(still) and still > 0, f"the estimate is {still} s")
-    require(shaken >= still + 60, f"60 s of shaking add {shaken - still:g} s to the estimate")
+    require(shaken >= still, f"60 s of shaking add {shaken - still:g} s to the estimate")
 
 
 def sees_only_its_floor(stage: Stage) -> None:
     """The package imports readerd.driver, plate, csvfile and errors of ours; no clock, no port."""
-    package = stage.driver.open.__module__.partition(".")[0]
+    package = stage.driver.options.__module__.partition(".")[0]
     folder = Path(str(sys.modules[package].__file__)).parent
     for file in sorted(folder.rglob("*.py")):
         for name in _imported(file):
