@@ -170,7 +170,7 @@ class Session:
             heard = f"$ {command}\n{done.stdout}\nexit {done.returncode}"
             assert done.returncode == expected, f"{block.where}:\n{heard}\n{self._terminals()}"
             line = missing([self.local(line) for line in shown], done.stdout)
-            assert line is None, f"{block.where}: not said: {line!r}\n{heard}"
+            assert line is None, f"{block.where}:\n{heard}\nnot said: {line!r}"
 
     def finish(self) -> None:
         """Whatever should have been said by now has been said."""
