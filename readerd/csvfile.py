@@ -226,11 +226,17 @@ def _optical_density(table: Table, row: Row, column: int) -> OpticalDensity:
 
 
 def standards_from_csv(text: str, source: str) -> tuple[tuple[float, float], ...]:
-    """(concentration, response) of every line of a file with that header, in its order."""
+    """(concentration, response) of every line of a file with that header, in its order.
+
+    A column `masked` may hold the reason why a line takes no part.
+    """
     table = read_table(text, source)
     dose, response = table.column("concentration", "conc"), table.column("response", "y", "od")
+    masked = table.column("masked") if "masked" in map(str.lower, table.header) else None
     pairs = []
     for row in table.rows:
+        if masked is not None and row.cells[masked]:
+            continue
         concentration = table.number(row, dose)
         if concentration < 0:
             raise table.cell_mistake(row, dose, "a concentration is 0 or more")

@@ -66,10 +66,10 @@ class Outbox:
         self.settled = asyncio.Event()
 
     def pending(self, limit: int, after_row_id: int = 0) -> Sequence[OutboxRow]:
-        return self._store.pending(limit, after_row_id)
+        return self._store.outbox.pending(limit, after_row_id)
 
     def broker_acked(self, row_ids: Sequence[int], at: str) -> None:
-        self._store.broker_acked(row_ids, at)
+        self._store.outbox.broker_acked(row_ids, at)
         self.settled.set()
 
 
@@ -207,7 +207,7 @@ async def serve(
 
     StoreError when the journal fails; anything else that escapes is a bug and ends the process.
     """
-    store = Store(config.store.path)
+    store = Store(config.store.path, config.mqtt.required_receipts)
     try:
         async with asyncio.TaskGroup() as group:
             runs = _Runs(group)
@@ -268,11 +268,11 @@ async def _last_rows(house: House) -> None:
     """Give what the stop itself stored a moment to reach the broker; the rest waits on disk."""
     try:
         async with asyncio.timeout(LAST_ROWS_S):
-            while house.publisher.connected and house.store.pending(1):
+            while house.publisher.connected and house.store.outbox.pending(1):
                 house.outbox.settled.clear()
                 await house.outbox.settled.wait()
     except TimeoutError:
-        log.info("outbox waiting=%d", house.store.waiting())
+        log.info("outbox waiting=%d", house.store.outbox.waiting())
 
 
 class _Runs:

@@ -7,9 +7,9 @@ from rich.console import Console
 
 from readerd.assay.curve.fit import fit_standards
 from readerd.assay.curve.settings import CurveSettings
-from readerd.assay.loose import Unknown, read_unknowns, standards_of, unknowns_of
 from readerd.assay.result import Fit
-from readerd.csvfile import read_table
+from readerd.assay.unknowns import Unknown, read_unknowns
+from readerd.csvfile import standards_from_csv, unknowns_from_csv
 from readerd.view.rounding import significant
 from readerd.view.svg import curve_svg
 from readerd.view.terminal import standards_table
@@ -75,14 +75,12 @@ def fit_file(
     extrapolate: bool,
 ) -> Fitted:
     """Fit one CSV file and read another from the curve; InputError names line and column."""
-    standards = standards_of(read_table(text, source))
-    calibration = fit_standards(standards.concentrations, standards.responses, settings)
-    wanted = {} if unknowns is None else unknowns_of(read_table(*unknowns))
+    standards = standards_from_csv(text, source)
+    doses, responses = zip(*standards, strict=True)
+    calibration = fit_standards(doses, responses, settings)
+    wanted = {} if unknowns is None else unknowns_from_csv(*unknowns)
     return Fitted(
         calibration.fit,
         read_unknowns(calibration, wanted, extrapolate=extrapolate),
-        tuple(
-            (x, y - calibration.blank)
-            for x, y in zip(standards.concentrations, standards.responses, strict=True)
-        ),
+        tuple((x, y - calibration.blank) for x, y in standards),
     )

@@ -22,8 +22,6 @@ def _fixed(texts: tuple[str, ...]) -> dict[str, float]:
             found[name.strip()] = float(number)
         except ValueError:
             raise click.BadParameter(f"{text!r}: write NAME=NUMBER, such as a=0") from None
-        if name.strip() not in ("a", "b", "c", "d", "g"):
-            raise click.BadParameter(f"{text!r}: the parameters are a, b, c, d and g")
     return found
 
 
@@ -64,13 +62,13 @@ def fit(
 ) -> None:
     """A standard curve from CSV columns concentration,response."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from readerd.assay.curve.settings import CurveSettings
+    from readerd.assay.curve.settings import CurveSettings, mistake_in
     from readerd.cli import fitted
 
     choices["zero_standard"] = choices.pop("zero")
-    if choices["weighting"] == "variance" and not (choices["s0"] or choices["cv"]):
-        raise click.UsageError("--s0 and --cv are both 0: no weight is defined")
     settings = CurveSettings(fixed=_fixed(fixes), **choices)
+    if (mistake := mistake_in(settings)) is not None:
+        raise click.UsageError(mistake)
     extra = None if unknowns is None else (read_text(unknowns), str(unknowns))
     answer = fitted.fit_file(read_text(file), str(file), settings, extra, extrapolate=extrapolate)
     if plot is not None:

@@ -32,7 +32,7 @@ class ReasonBody(Body):
 class SampleBody(Body):
     position: str
     sample_id: str
-    dilution: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    dilution: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # None = the assay's
 
 
 class ReviseBody(ReasonBody):

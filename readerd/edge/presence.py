@@ -69,7 +69,7 @@ class Presence:
             formats=list(driver.formats),
             photometric_range=driver.photometric_range,
             proven=list(driver.proven),
-            streams=self._store.streams(),
+            streams=self._store.outbox.streams(),
         )
 
     def state(self) -> StateMessage:
@@ -88,16 +88,16 @@ class Presence:
         return HealthMessage(
             ok=state in ("ready", "armed", "reading"),
             checks={"reader": state},
-            outbox={"stored": self._store.waiting()},
-            last_sequence=self._store.last_sequence(),
+            outbox={"stored": self._store.outbox.waiting()},
+            last_sequence=self._store.outbox.last_sequence(),
             at=self._now(),
         )
 
     def last(self) -> LastMessage | None:
-        newest = self._store.last_sequence()["result"]
+        newest = self._store.outbox.last_sequence()["result"]
         if self._last is None or self._last.sequence != newest:
             found = self._store.newest_result()
-            self._last = found and _pointer(found[1])
+            self._last = None if found is None else _pointer(found)
         return self._last
 
     def alarm(self, code: str, text: str | None) -> bytes:

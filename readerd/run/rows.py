@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 StreamKind = Literal["result", "event"]
+STREAMS: Final[tuple[StreamKind, ...]] = ("result", "event")
 
 
 @dataclass(frozen=True, slots=True)

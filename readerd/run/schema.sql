@@ -56,3 +56,31 @@ CREATE TABLE outbox (
   UNIQUE (stream, sequence)
 ) STRICT;
 CREATE INDEX outbox_by_state ON outbox (state, row_id);
+CREATE INDEX outbox_by_event ON outbox (event_id);
+CREATE INDEX outbox_by_run ON outbox (run_id);
+CREATE INDEX results_by_event ON results (event_id);
+
+CREATE TABLE receipts (
+  event_id TEXT NOT NULL,
+  consumer TEXT NOT NULL,
+  outcome  TEXT NOT NULL,               -- stored | duplicate | refused
+  ref      TEXT NOT NULL,
+  at       TEXT NOT NULL,
+  PRIMARY KEY (event_id, consumer)
+) STRICT;
+
+CREATE TABLE audit (
+  line     INTEGER PRIMARY KEY,
+  at       TEXT NOT NULL,
+  kind     TEXT NOT NULL,               -- result | event
+  event_id TEXT NOT NULL,
+  digest   BLOB NOT NULL,               -- SHA-256 of the message
+  body     BLOB,                        -- the message, for events
+  hash     BLOB NOT NULL                -- SHA-256 over the line before and this one
+) STRICT;
+
+CREATE TABLE commands (
+  request_id TEXT PRIMARY KEY,
+  at         TEXT NOT NULL,
+  answers    TEXT NOT NULL              -- JSON list of the answers, to be given again
+) STRICT;

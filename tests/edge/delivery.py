@@ -44,10 +44,10 @@ class Journal:
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def pending(self, limit: int, after_row_id: int = 0) -> Sequence[OutboxRow]:
-        return self.store.pending(limit, after_row_id)
+        return self.store.outbox.pending(limit, after_row_id)
 
     def broker_acked(self, row_ids: Sequence[int], at: str) -> None:
-        self.store.broker_acked(row_ids, at)
+        self.store.outbox.broker_acked(row_ids, at)
         self.closed += row_ids
         self.commits += 1
         self._changed.set()
@@ -82,7 +82,7 @@ class Journal:
 
     async def settled(self) -> None:
         """Nothing is left in state stored."""
-        await self.until(lambda: not self.store.pending(1))
+        await self.until(lambda: not self.store.outbox.pending(1))
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(WITHIN_S):

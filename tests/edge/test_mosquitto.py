@@ -83,7 +83,7 @@ async def test_a_topic_that_the_access_rules_forbid_is_noticed_kept_and_delivere
         await alarms.until(lambda: "publish-refused" in alarms.standing)
         assert "result (0x87)" in alarms.standing["publish-refused"]
         await journal.until(lambda: len(journal.closed) == 6)
-        assert [row.payload for row in journal.store.pending(9)] == results
+        assert [row.payload for row in journal.store.outbox.pending(9)] == results
         async with witnessing(broker.port) as lims:
             rules.write_text(f"topic readwrite {ROOT}/#\n")
             broker.send(signal.SIGHUP)
@@ -104,7 +104,7 @@ async def test_a_broker_that_stops_answering_is_noticed_by_the_missing_acknowled
             stored = journal.note(f"n{time_around}")
             publisher.wake()
             await links.times(time_around, connected=False)
-            assert [row.payload for row in journal.store.pending(9)] == [stored]
+            assert [row.payload for row in journal.store.outbox.pending(9)] == [stored]
             broker.send(signal.SIGCONT)
             await journal.settled()
 

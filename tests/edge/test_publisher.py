@@ -133,7 +133,7 @@ async def test_a_refused_topic_keeps_its_rows_while_the_other_goes_on(
     async with publishing(to(broker.port)) as publisher:
         await journal.until(lambda: len(journal.closed) == 60)
         assert "result (0x87)" in alarms.standing["publish-refused"]
-        assert [row.payload for row in journal.store.pending(99)] == results
+        assert [row.payload for row in journal.store.outbox.pending(99)] == results
         refused = len(tape.payloads("result"))
         assert refused < 60  # a window at first, then one row after each rest
         await tape.until("result", refused + 2)

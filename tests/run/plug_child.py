@@ -28,7 +28,7 @@ def main(journal: Path, number: int, moment: str) -> None:
                     die()
 
     async def session(stage: Scene) -> None:
-        stage.store._db.set_trace_callback(pull_the_plug)
+        stage.store.journal.db.set_trace_callback(pull_the_plug)
         stage.runner.submit(request("press-1", "PLT1"))
         stage.runner.submit(request("press-1", "PLT1"))
         await stage.finished()

@@ -62,7 +62,7 @@ class Scene:
         return ResultEnvelope.model_validate_json(newest.payload)
 
     def events(self) -> list[tuple[str, str | None]]:
-        rows = [row for row in self.store.pending(100) if row.topic == "event"]
+        rows = [row for row in self.store.outbox.pending(100) if row.topic == "event"]
         data = [json.loads(row.payload)["data"] for row in rows]
         return [(one["kind"], one["code"]) for one in data]
 

@@ -36,7 +36,7 @@ def test_die_at_a_commit(number: int, moment: str, tmp_path: Path) -> None:
     carried_out = number - (moment == "before")
 
     async def next_process(stage: Scene) -> None:
-        told = {row.event_id: row.payload for row in stage.store.pending(100)}
+        told = {row.event_id: row.payload for row in stage.store.outbox.pending(100)}
         left = stage.store.unfinished()
         assert [run.state for run in left] == ([LEFT[carried_out]] if LEFT[carried_out] else [])
         stage.runner.resume()
@@ -44,7 +44,7 @@ def test_die_at_a_commit(number: int, moment: str, tmp_path: Path) -> None:
             closed = stage.store.run(run.id)
             assert closed is not None
             assert closed.state == CLOSED[run.state]
-        rows = stage.store.pending(100)
+        rows = stage.store.outbox.pending(100)
         assert told.items() <= {row.event_id: row.payload for row in rows}.items()
         results = [json.loads(row.payload)["data"] for row in rows if row.topic == "result"]
         runs = stage.store.newest(10)

@@ -209,7 +209,7 @@ def test_a_late_plate_map_and_a_mask_are_revisions_of_the_same_reading(tmp_path:
         assert (sample.sample_id, sample.dilution) == ("S-1", 2.0)
         assert data.wells is not None
         assert data.wells.masked[data.wells.id.index("C3")] == "bubble"
-        results = [row.sequence for row in stage.store.pending(100) if row.topic == "result"]
+        results = [row.sequence for row in stage.store.outbox.pending(100) if row.topic == "result"]
         assert results == [1, 2, 3]
         with pytest.raises(RequestError, match="Z9"):
             again.revise(ticket.run_id, "no such well", masks={"Z9": "?"})

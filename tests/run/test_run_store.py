@@ -67,15 +67,15 @@ def test_attempts_of_one_barcode_are_counted(store: Store) -> None:
 def test_a_finished_run_leaves_result_and_events_in_order(store: Store) -> None:
     store.accept(new_run("r1", "k1"), AT)
     to_done(store, "r1")
-    rows = store.pending(10)
+    rows = store.outbox.pending(10)
     assert [(row.topic, row.sequence, row.event_id) for row in rows] == [
         ("event", 1, "started r1"),
         ("result", 1, "result r1"),
         ("event", 2, "completed r1"),
     ]
     assert store.result("r1") == ResultRow(1, {"masks": {}}, rows[1].payload)
-    assert store.newest_result() == (1, rows[1].payload)
-    assert store.last_sequence() == {"result": 1, "event": 2}
+    assert store.newest_result() == rows[1].payload
+    assert store.outbox.last_sequence() == {"result": 1, "event": 2}
     assert store.reading("r1") == READING
 
 
@@ -86,8 +86,8 @@ def test_an_illegal_move_writes_nothing_at_all(store: Store) -> None:
     run = store.run("r1")
     assert run is not None
     assert run.state == "accepted"
-    assert store.pending(10) == []
-    assert store.last_sequence() == {"result": 0, "event": 0}
+    assert store.outbox.pending(10) == []
+    assert store.outbox.last_sequence() == {"result": 0, "event": 0}
 
 
 def test_a_message_that_cannot_be_composed_takes_its_state_change_with_it(store: Store) -> None:
@@ -103,7 +103,7 @@ def test_a_message_that_cannot_be_composed_takes_its_state_change_with_it(store:
     run = store.run("r1")
     assert run is not None
     assert run.state == "read"
-    assert store.last_sequence()["result"] == 0
+    assert store.outbox.last_sequence()["result"] == 0
 
 
 def test_a_failed_run_keeps_its_evidence_and_its_reason(store: Store) -> None:
@@ -142,14 +142,14 @@ def test_unfinished_runs_are_found_after_the_process_died(tmp_path: Path) -> Non
 
 def test_streams_and_sequence_survive_a_restart_and_sessions_count(tmp_path: Path) -> None:
     first = Store(tmp_path / "journal.db")
-    streams, session = first.streams(), first.next_session()
+    streams, session = first.outbox.streams(), first.next_session()
     first.record(message("one"), AT)
     first.close()
     second = Store(tmp_path / "journal.db")
     second.record(message("two"), AT)
-    assert second.streams() == streams
+    assert second.outbox.streams() == streams
     assert second.next_session() == session + 1
-    assert [row.sequence for row in second.pending(10)] == [1, 2]
+    assert [row.sequence for row in second.outbox.pending(10)] == [1, 2]
     assert len(set(streams.values())) == 2
     second.close()
 
@@ -157,17 +157,17 @@ def test_streams_and_sequence_survive_a_restart_and_sessions_count(tmp_path: Pat
 def test_acknowledged_rows_are_not_offered_again_and_stay(store: Store) -> None:
     for name in ("one", "two", "three"):
         store.record(message(name), AT)
-    rows = store.pending(10)
-    store.broker_acked([rows[0].row_id, rows[1].row_id], AT)
-    store.broker_acked([rows[0].row_id], AT)
-    assert [row.event_id for row in store.pending(10)] == ["three"]
-    assert store.pending(10, after_row_id=rows[2].row_id) == []
-    assert store.waiting() == 1
+    rows = store.outbox.pending(10)
+    store.outbox.broker_acked([rows[0].row_id, rows[1].row_id], AT)
+    store.outbox.broker_acked([rows[0].row_id], AT)
+    assert [row.event_id for row in store.outbox.pending(10)] == ["three"]
+    assert store.outbox.pending(10, after_row_id=rows[2].row_id) == []
+    assert store.outbox.waiting() == 1
 
 
 def test_a_second_daemon_on_the_same_journal_is_refused(store: Store) -> None:
     with pytest.raises(StoreError, match="in use by another readerd"):
-        Store(store.path)
+        Store(store.journal.path)
 
 
 def test_closing_lets_the_next_one_in_and_may_be_repeated(tmp_path: Path) -> None:
@@ -200,8 +200,8 @@ def test_a_journal_of_a_newer_readerd_is_refused(tmp_path: Path) -> None:
 def test_a_full_disk_is_a_store_error_and_the_run_is_as_before(store: Store) -> None:
     store.accept(new_run("r1", "k1"), AT)
     store.begin("r1", AT, message("started"))
-    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
-    store._db.execute(f"PRAGMA max_page_count={pages}")
+    (pages,) = store.journal.db.execute("PRAGMA page_count").fetchone()
+    store.journal.db.execute(f"PRAGMA max_page_count={pages}")
     with pytest.raises(StoreError, match="full"):
         store.keep("r1", ReadingRow({}, bytes(1 << 20), b""))
     run = store.run("r1")
@@ -222,7 +222,9 @@ def test_revisions_and_recovered_readings_are_added_never_replaced(store: Store)
     store.fail("r2", "interrupt", {}, lost, telling("r2 lost", "interrupted"))
     store.recover("r2", READING, telling("r2 found", "recovered"))
     assert store.reading("r2") == READING
-    (kept,) = store._db.execute("SELECT count(*) FROM readings WHERE run_id = 'r2'").fetchone()
+    (kept,) = store.journal.db.execute(
+        "SELECT count(*) FROM readings WHERE run_id = 'r2'"
+    ).fetchone()
     assert kept == 2
     with pytest.raises(IllegalMove):
         store.recover("r2", READING, telling("again", "recovered"))

@@ -1,0 +1,187 @@
+"""What must arrive: two streams of messages with a counter each, and how far each message got.
+
+stored -> broker_acked -> confirmed | refused. A row is never deleted on delivery; retention may
+take it once it is settled and old enough.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+from readerd.run import audit, states
+from readerd.run.journal import Journal
+from readerd.run.rows import STREAMS, Compose, OutboxRow, Place, Stored, StreamKind
+
+Outcome = Literal["stored", "duplicate", "refused"]
+
+_COLUMNS: Final = "row_id, stream, sequence, topic, payload, event_id"
+
+
+class Outbox:
+    """The outbox of one journal; `required` are the consumers whose receipts settle a result."""
+
+    def __init__(self, journal: Journal, required: Sequence[str] = ()) -> None:
+        self._journal = journal
+        self._required = frozenset(required)
+
+    def put(self, kind: StreamKind, run_id: str | None, compose: Compose, at: str) -> Stored:
+        """Give the message its place and fix its bytes; within the caller's transaction."""
+        sequence = self._last_sequence(kind) + 1
+        stored = compose(Place(str(self._journal.meta(f"stream.{kind}")), sequence))
+        self._journal.set_meta(f"sequence.{kind}", str(sequence))
+        self._journal.db.execute(
+            "INSERT INTO outbox (stream, sequence, topic, event_id, run_id, payload, state,"
+            " stored_at) VALUES (?, ?, ?, ?, ?, ?, 'stored', ?)",
+            (kind, sequence, kind, stored.event_id, run_id, stored.payload, at),
+        )
+        audit.append(self._journal, at, kind, stored.event_id, stored.payload)
+        return stored
+
+    def pending(self, limit: int, after_row_id: int = 0) -> list[OutboxRow]:
+        """Rows in state stored beyond `after_row_id`, oldest first."""
+        where = "state = 'stored' AND row_id > ? ORDER BY row_id LIMIT ?"
+        return self._rows(where, after_row_id, limit)
+
+    def broker_acked(self, row_ids: Sequence[int], at: str) -> None:
+        """The broker has these rows; a repeat changes nothing."""
+        with self._journal.transaction():
+            self._journal.db.executemany(
+                "UPDATE outbox SET state = 'broker_acked', acked_at = ?"
+                " WHERE row_id = ? AND state = 'stored'",
+                [(at, row_id) for row_id in row_ids],
+            )
+
+    def receipt(self, consumer: str, event_id: str, outcome: Outcome, ref: str, at: str) -> bool:
+        """What a consumer says of a result; False when there is no such result.
+
+        All required consumers have it: confirmed. One refuses: refused, until it says otherwise.
+        """
+        with self._journal.transaction():
+            found = self._journal.one(
+                "SELECT row_id, state FROM outbox WHERE event_id = ? AND stream = 'result'",
+                event_id,
+            )
+            if found is None:
+                return False
+            self._journal.db.execute(
+                "INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?, ?)",
+                (event_id, consumer, outcome, ref, at),
+            )
+            self._settle(found[0], found[1], event_id)
+        return True
+
+    def _settle(self, row_id: int, state: str, event_id: str) -> None:
+        said = dict(
+            self._journal.all("SELECT consumer, outcome FROM receipts WHERE event_id = ?", event_id)
+        )
+        wanted = {name: said.get(name) for name in self._required or said}
+        move = None
+        if "refused" in wanted.values():
+            move = "refusal"
+        elif all(wanted.values()):
+            move = "receipt"
+        if move is not None:
+            after = states.move(states.OUTBOX, state, move)
+            self._journal.db.execute(
+                "UPDATE outbox SET state = ? WHERE row_id = ?", (after, row_id)
+            )
+
+    def offer_again(self, run_id: str) -> int:
+        """The newest result of a run goes out once more, the same bytes; its sequence number."""
+        with self._journal.transaction():
+            row = self._journal.one(
+                "SELECT row_id, state, sequence FROM outbox WHERE run_id = ? AND stream = 'result'"
+                " ORDER BY sequence DESC LIMIT 1",
+                run_id,
+            )
+            if row is None:
+                return 0
+            if row[1] != "stored":
+                after = states.move(states.OUTBOX, row[1], "reoffer")
+                self._journal.db.execute(
+                    "UPDATE outbox SET state = ? WHERE row_id = ?", (after, row[0])
+                )
+        return int(row[2])
+
+    def offer_unsettled(self) -> int:
+        """After a broker that may have forgotten: results without their receipts go out again."""
+        if not self._required:
+            return 0
+        with self._journal.transaction():
+            changed = self._journal.db.execute(
+                "UPDATE outbox SET state = 'stored'"
+                " WHERE stream = 'result' AND state = 'broker_acked'"
+            )
+        return changed.rowcount
+
+    def between(self, kind: StreamKind, first: int, last: int, limit: int) -> list[OutboxRow]:
+        """Rows of one stream by sequence, whatever their state: what a replay sends."""
+        where = "stream = ? AND sequence BETWEEN ? AND ? ORDER BY sequence LIMIT ?"
+        return self._rows(where, kind, first, last, limit)
+
+    def waiting(self) -> int:
+        """How many messages the broker does not have yet."""
+        return int(self._journal.one("SELECT count(*) FROM outbox WHERE state = 'stored'")[0])
+
+    def unsettled(self) -> list[OutboxRow]:
+        """What has not reached the LIMS: not acknowledged, or results without their receipts."""
+        results = "'stored', 'broker_acked', 'refused'" if self._required else "'stored', 'refused'"
+        return self._rows(
+            "(stream = 'event' AND state = 'stored')"
+            f" OR (stream = 'result' AND state IN ({results})) ORDER BY row_id"
+        )
+
+    def state_of(self, event_id: str) -> str | None:
+        row = self._journal.one("SELECT state FROM outbox WHERE event_id = ?", event_id)
+        return None if row is None else str(row[0])
+
+    def last_sequence(self) -> dict[str, int]:
+        """The last sequence number given in each stream; 0 when there was none."""
+        return {kind: self._last_sequence(kind) for kind in STREAMS}
+
+    def _last_sequence(self, kind: StreamKind) -> int:
+        return int(self._journal.meta(f"sequence.{kind}") or 0)
+
+    def streams(self) -> dict[str, str]:
+        """The ULID of each stream, made with the store."""
+        return {kind: str(self._journal.meta(f"stream.{kind}")) for kind in STREAMS}
+
+    def forget(self, before: str) -> Mapping[str, int]:
+        """Take what is settled and was stored before this moment; counts of what went.
+
+        Runs and the audit stay: who was read, and what was said, is never forgotten.
+        """
+        results = "'confirmed'" if self._required else "'broker_acked', 'confirmed'"
+        with self._journal.transaction():
+            messages = self._journal.db.execute(
+                "DELETE FROM outbox WHERE stored_at < ? AND ("
+                "(stream = 'event' AND state != 'stored') OR"
+                f" (stream = 'result' AND state IN ({results})))",
+                (before,),
+            ).rowcount
+            gone = (
+                "run_id IN (SELECT id FROM runs WHERE finished_at < ?)"
+                " AND run_id NOT IN (SELECT run_id FROM outbox WHERE run_id IS NOT NULL)"
+            )
+            readings = self._journal.db.execute(
+                f"DELETE FROM readings WHERE {gone}", (before,)
+            ).rowcount
+            self._journal.db.execute(f"DELETE FROM results WHERE {gone}", (before,))
+            self._journal.db.execute(
+                "DELETE FROM receipts WHERE event_id NOT IN (SELECT event_id FROM outbox)"
+            )
+        return {"messages": messages, "readings": readings}
+
+    def _rows(self, where: str, *values: object) -> list[OutboxRow]:
+        return [
+            OutboxRow(
+                row_id=row_id,
+                stream_kind=stream,
+                sequence=sequence,
+                topic=topic,
+                payload=payload,
+                event_id=event_id,
+            )
+            for row_id, stream, sequence, topic, payload, event_id in self._journal.all(
+                f"SELECT {_COLUMNS} FROM outbox WHERE {where}", *values
+            )
+        ]
