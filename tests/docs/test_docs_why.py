@@ -106,7 +106,7 @@ def curve() -> str:
 
 def inverse() -> float:
     p, y = fit().params, mean()
-    return p["c"] * ((p["a"] - y) / (y - p["d"])) ** (1 / p["b"])
+    return float(p["c"] * ((p["a"] - y) / (y - p["d"])) ** (1 / p["b"]))
 
 
 def inversion() -> str:

@@ -55,7 +55,16 @@ def test_a_run_is_shown_exported_reproduced_and_revised(
 
 
 def test_abort_and_recover_at_the_command_line(start: Start, bench: MakeBench) -> None:
-    start("twin", "biorad680", "--pty", "tty", "--fault", "truncate@RPLATE#2:700").until(":")
+    start(
+        "twin",
+        "biorad680",
+        "--pty",
+        "tty",
+        "--time-scale",
+        "0.3",
+        "--fault",
+        "truncate@RPLATE#2:700",
+    ).until(":")
     here = bench(port="serial:tty", broker=1)
     daemon = start("run", "--config", "bench2.toml")
     daemon.until("reader=ready")

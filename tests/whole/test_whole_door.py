@@ -125,7 +125,7 @@ async def test_the_socket_is_for_owner_and_group(bench: MakeBench, broker: Broke
 
 def up(start: Start, bench: MakeBench, port: int) -> tuple[Bench, Program]:
     """A twin with real pacing and a daemon beside it."""
-    start("twin", "biorad680", "--pty", "tty").until(":")
+    start("twin", "biorad680", "--pty", "tty", "--time-scale", "0.3").until(":")
     here = bench(port="serial:tty", broker=port)
     program = start("run", "--config", "bench2.toml")
     program.until("reader=ready")
