@@ -1,51 +1,65 @@
-"""A serial port: one thread opens it, reads it and closes it; the loop only takes what it has.
+"""A port whose calls block: one thread opens, reads and closes it; the loop takes what it has.
 
-Waiting for a serial port blocks, and closing a real adapter blocks while its output drains, so
-neither may happen in the loop. Cancelling somebody who waits for bytes never touches the thread.
+Waiting for a port blocks, and closing a real adapter blocks while its output drains, so neither
+may happen in the loop. Cancelling somebody who waits for bytes never touches the thread.
 """
 
 import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import Any
-
-import serial
+from typing import Any, Protocol
 
 from readerd.driver.inbox import Inbox
-from readerd.driver.stream import LineSettings
 from readerd.errors import LinkLost
 
-# Commands are short; a line that takes none of it for so long is blocked by its handshake.
-WRITE_WITHIN_S = 5.0
 # A real adapter may drain its output before it closes; afterwards the thread is left behind.
 CLOSE_WITHIN_S = 5.0
 
-# pyserial lets OSError through where the device vanishes between two of its own calls.
-_GONE = (serial.SerialException, OSError)
+
+class BlockingPort(Protocol):
+    """An open port. Everything but `wake` is called by one thread at a time; the end is OSError."""
+
+    def read(self) -> bytes:
+        """What has come; b"" after a while without any, or when woken."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Hand all bytes to the line; may be called while another thread reads."""
+        ...
+
+    def wake(self) -> None:
+        """Let whoever reads or writes return soon; from any thread, never after `close`."""
+        ...
+
+    def give_up(self) -> None:
+        """Nothing is read any more: whoever writes returns now, with an OSError."""
+        ...
+
+    def close(self) -> None: ...
 
 
-class SerialStream:
-    """A ByteStream over a serial device, locked against a second opener."""
+class PumpedStream:
+    """A ByteStream over a port that blocks. `open_port` runs in the thread and may block too."""
 
-    def __init__(self, path: str, line: LineSettings) -> None:
-        self._path = path
-        self._line = line
+    def __init__(self, name: str, open_port: Callable[[], BlockingPort]) -> None:
+        self._name = name
+        self._open_port = open_port
         self._loop = asyncio.get_running_loop()
         self._inbox = Inbox()
-        self._port: serial.Serial | None = None
+        self._port: BlockingPort | None = None
         self._writing: asyncio.Future[None] | None = None
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._finished = asyncio.Event()
         self._closing = threading.Event()
         self._wakeable = threading.Lock()
         self._writable = threading.Lock()
-        self._thread = threading.Thread(target=self._pump, name=f"pump {path}", daemon=True)
+        self._thread = threading.Thread(target=self._pump, name=f"pump {name}", daemon=True)
 
     @classmethod
-    async def open(cls, path: str, line: LineSettings) -> "SerialStream":
-        """Open and lock the device; LinkLost with the reason when it does not open."""
-        stream = cls(path, line)
+    async def open(cls, name: str, open_port: Callable[[], BlockingPort]) -> "PumpedStream":
+        """Open the port; LinkLost with the reason when it does not open."""
+        stream = cls(name, open_port)
         stream._thread.start()
         try:
             await asyncio.shield(stream._opened)
@@ -70,17 +84,15 @@ class SerialStream:
         self._writing.add_done_callback(_retrieve)
         try:
             await asyncio.shield(self._writing)
-        except serial.SerialTimeoutException:
-            raise LinkLost(f"{self._path}: the line takes no bytes (handshake?)") from None
-        except _GONE as error:
-            raise LinkLost(_reason(self._path, error)) from error
+        except OSError as error:
+            raise LinkLost(_reason(self._name, error)) from error
 
     def _write(self, data: bytes) -> None:
         """In a thread: a handshake may hold it up. The port cannot be closed under it."""
         with self._writable:
             port = self._port
             if port is None:
-                raise LinkLost(f"{self._path}: closed")
+                raise LinkLost(f"{self._name}: closed")
             port.write(data)
 
     async def lost(self) -> str:
@@ -89,7 +101,7 @@ class SerialStream:
     async def close(self) -> None:
         self._closing.set()
         self._wake()
-        self._inbox.end(f"{self._path}: closed")
+        self._inbox.end(f"{self._name}: closed")
         try:
             async with asyncio.timeout(CLOSE_WITHIN_S):
                 await self._finished.wait()
@@ -100,8 +112,7 @@ class SerialStream:
         """Never after `close` began: its pipes may by then be somebody else's file numbers."""
         with self._wakeable:
             if self._port is not None:
-                self._port.cancel_read()
-                self._port.cancel_write()
+                self._port.wake()
 
     def _tell(self, callback: Callable[..., object], *args: object) -> None:
         """Run in the loop; a loop that has ended needs no news."""
@@ -110,43 +121,28 @@ class SerialStream:
 
     def _pump(self) -> None:
         try:
-            port = _open(self._path, self._line)
-        except (*_GONE, ValueError) as error:
-            self._tell(_fail, self._opened, LinkLost(_reason(self._path, error)))
+            port = self._open_port()
+        except (OSError, ValueError, LinkLost) as error:
+            self._tell(_fail, self._opened, LinkLost(_reason(self._name, error)))
             self._tell(self._finished.set)
             return
         self._port = port
         self._tell(_succeed, self._opened)
-        reason = f"{self._path}: closed"
+        reason = f"{self._name}: closed"
         try:
             while not self._closing.is_set():
-                data = port.read(port.in_waiting or 1)
+                data = port.read()
                 if data:
                     self._tell(self._inbox.put, data)
-        except _GONE as error:
-            reason = _reason(self._path, error)
+        except OSError as error:
+            reason = _reason(self._name, error)
         self._tell(self._inbox.end, reason)
+        port.give_up()
         with self._wakeable:
             self._port = None
-        with self._writable, contextlib.suppress(*_GONE):
+        with self._writable, contextlib.suppress(OSError):
             port.close()
         self._tell(self._finished.set)
-
-
-def _open(path: str, line: LineSettings) -> serial.Serial:
-    """RTS and DTR are asserted by pyserial where the device has them and no handshake owns them."""
-    return serial.Serial(
-        path,
-        baudrate=line.baud,
-        bytesize=line.data_bits,
-        parity=line.parity,
-        stopbits=line.stop_bits,
-        rtscts=line.rtscts,
-        dsrdtr=line.dsrdtr,
-        timeout=None,
-        write_timeout=WRITE_WITHIN_S,
-        exclusive=True,
-    )
 
 
 def _succeed(opened: "asyncio.Future[None]") -> None:
@@ -165,6 +161,6 @@ def _retrieve(future: "asyncio.Future[Any]") -> None:
         future.exception()
 
 
-def _reason(path: str, error: Exception) -> str:
+def _reason(name: str, error: Exception) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return text if path in text else f"{path}: {text}"
+    return text if name in text else f"{name}: {text}"

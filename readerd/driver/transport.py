@@ -1,25 +1,23 @@
-"""Ports: the text that names one, and the streams behind it.
+"""Ports: the streams behind the texts that name them (`address.py` has the texts).
 
 | port text | stream |
 |---|---|
 | `serial:PATH` | pyserial, locked against a second opener, one pump thread that opens and closes |
 | `tcp://HOST:PORT` | a serial device server in raw mode, asyncio |
+| `rfc2217://HOST:PORT` | a serial device server whose line we set, asyncio |
+| `visa:RESOURCE[@BACKEND]` | pyvisa, one pump thread per resource, imported when first used |
 | `twin:` | a simulated instrument in this loop, on this loop's clock |
 """
 
-import asyncio
-import re
-import socket
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, cast
 
+from readerd.driver.address import PortAddress, parse_port
 from readerd.driver.inbox import Inbox
-from readerd.driver.pump import SerialStream
+from readerd.driver.pump import PumpedStream
 from readerd.driver.stream import ByteStream, LineSettings
 from readerd.driver.virtual import Twin
 from readerd.driver.wire import Wire
-from readerd.errors import ConfigError, LinkLost, Mistake
+from readerd.errors import ConfigError, Mistake
 
 __all__ = [
     "ByteStream",
@@ -29,39 +27,6 @@ __all__ = [
     "open_transport",
     "parse_port",
 ]
-
-# A device server on the same network answers in milliseconds; a dead one never does.
-CONNECT_WITHIN_S = 5.0
-# Keepalive that finds a dead device server within 20 s while an instrument is silent.
-KEEPALIVE_IDLE_S, KEEPALIVE_EVERY_S, KEEPALIVE_PROBES = 5, 5, 3
-USER_TIMEOUT_MS = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class PortAddress:
-    """A port's text, understood: a device path, or host and port number, or neither (twin)."""
-
-    kind: Literal["serial", "tcp", "twin"]
-    path: str = ""
-    host: str = ""
-    number: int = 0
-
-
-_TCP = re.compile(
-    r"tcp://(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:/\[\]\s]+)):(?P<port>\d{1,5})/?"
-)
-
-
-def parse_port(text: str) -> PortAddress:
-    """What a port text names; ValueError says what would be right."""
-    if text == "twin:":
-        return PortAddress("twin")
-    if text.startswith("serial:") and text != "serial:":
-        return PortAddress("serial", path=text.removeprefix("serial:"))
-    match = _TCP.fullmatch(text)
-    if match is not None and 1 <= int(match["port"]) <= 65535:
-        return PortAddress("tcp", host=match["v6"] or match["host"], number=int(match["port"]))
-    raise ValueError(f"{text!r} is no port: write serial:/dev/ttyUSB0, tcp://host:4001 or twin:")
 
 
 async def open_transport(
@@ -79,13 +44,31 @@ async def open_transport(
         address = parse_port(port)
     except ValueError as error:
         raise ConfigError("port", (Mistake("reader.port", str(error)),)) from error
-    if address.kind == "serial":
-        return await SerialStream.open(address.path, line)
-    if address.kind == "tcp":
-        return await _open_tcp(address)
+    if address.kind != "twin":
+        return await _open(address, address.line(line))
     if twin is None:
         raise ConfigError("port", (Mistake("reader.port", "twin: needs a simulated instrument"),))
     return TwinStream(Wire(twin(), line, time_scale=time_scale))
+
+
+async def _open(address: PortAddress, line: LineSettings) -> ByteStream:
+    """Each kind's library is imported when its first port is opened."""
+    if address.kind == "serial":
+        from readerd.driver.serialport import open_serial
+
+        path = address.path
+        return await PumpedStream.open(path, lambda: open_serial(path, line))
+    if address.kind == "visa":
+        from readerd.driver.visaport import open_visa
+
+        return await PumpedStream.open(address.path, lambda: open_visa(address, line))
+    if address.kind == "rfc2217":
+        from readerd.driver.rfc2217 import open_rfc2217
+
+        return await open_rfc2217(address, line)
+    from readerd.driver.tcp import open_tcp
+
+    return await open_tcp(f"tcp://{address.host}:{address.number}", address.host, address.number)
 
 
 class TwinStream:
@@ -119,67 +102,3 @@ class TwinStream:
             self._closed = True
             self._wire.detach()
             self._inbox.end("twin: closed")
-
-
-async def _open_tcp(address: PortAddress) -> ByteStream:
-    loop = asyncio.get_running_loop()
-    name = f"tcp://{address.host}:{address.number}"
-    try:
-        async with asyncio.timeout(CONNECT_WITHIN_S):
-            transport, stream = await loop.create_connection(
-                lambda: _TcpStream(name), address.host, address.number
-            )
-    except TimeoutError:
-        raise LinkLost(f"{name}: no connection within {CONNECT_WITHIN_S:g} s") from None
-    except OSError as error:
-        raise LinkLost(f"{name}: {error.strerror or error}") from error
-    _watch(cast(socket.socket, transport.get_extra_info("socket")))
-    return stream
-
-
-def _watch(connection: socket.socket) -> None:
-    """Find out about a peer that vanished without a word, and send small commands at once."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_EVERY_S)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
-
-
-class _TcpStream(asyncio.Protocol):
-    """asyncio.Protocol on one side, ByteStream on the other."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._inbox = Inbox()
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._inbox.put(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._inbox.end(f"{self._name}: {exc or 'closed by the other side'}")
-
-    async def receive(self) -> bytes:
-        return await self._inbox.take()
-
-    def discard(self) -> bytes:
-        return self._inbox.discard()
-
-    async def send(self, data: bytes) -> None:
-        self._inbox.require_open()
-        if self._transport is None or self._transport.is_closing():
-            raise LinkLost(f"{self._name}: closed")
-        self._transport.write(data)
-
-    async def lost(self) -> str:
-        return await self._inbox.lost()
-
-    async def close(self) -> None:
-        self._inbox.end(f"{self._name}: closed")
-        if self._transport is not None:
-            self._transport.abort()

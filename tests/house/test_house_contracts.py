@@ -43,6 +43,7 @@ VIOLATIONS = [
     ("lims-side-apart", "readerd/collect/__init__.py", "import readerd.run.store"),
     ("sqlite-home", "readerd/edge/__init__.py", "import sqlite3"),
     ("serial-home", "drivers/readerd_biorad/__init__.py", "import serial"),
+    ("visa-home", "readerd/driver/pump.py", "import pyvisa"),
     ("web-home", "readerd/cli/__init__.py", "import uvicorn"),
     ("web-home", "readerd/edge/__init__.py", "from starlette.routing import Route"),
     ("rich-home", "readerd/daemon.py", "from rich.table import Table"),
