@@ -18,9 +18,8 @@ from readerd_biotek import (
     synergy_data,
     synergy_options,
 )
-from readerd_biotek.elx800 import MODEL, Elx800
 from readerd_biotek.elx_options import Elx800Options, ElxOptions
-from readerd_biotek.elx_reader import Elx808
+from readerd_biotek.elx_reader import ELX800_MODEL, Elx808, elx800
 from readerd_biotek.elx_twin import elx800_twin, elx808_twin
 from readerd_biotek.synergy_options import SynergyOptions
 from readerd_biotek.synergy_reader import SynergyH1
@@ -60,12 +59,12 @@ ELX808 = Driver(
 ELX800 = Driver(
     name="elx800",
     summary="BioTek ELx800 / EL800, EXPERIMENTAL: the ELx808's commands, tried on none",
-    models=(MODEL, "EL800"),
+    models=(ELX800_MODEL, "EL800"),
     formats=(96,),
     photometric_range=(-elx_data.LIMIT_OD, elx_data.LIMIT_OD),
     options=Elx800Options,
     line=elx_options.line,
-    open=Elx800,
+    open=elx800,
     twin=elx800_twin,
     estimate_s=elx_options.estimate_s,
     decoders={**_ELX, "last plate": lambda: elx_data.dump_decoder(status_first=False)},
@@ -73,8 +72,7 @@ ELX800 = Driver(
 
 SYNERGYH1 = Driver(
     name="synergyh1",
-    summary="Agilent BioTek Synergy H1 / Cytation, USB serial, monochromator, 96 and 384 wells, "
-    "one read for each wavelength",
+    summary="Agilent BioTek Synergy H1 / Cytation, USB serial, any wavelength, 96 and 384 wells",
     models=("Synergy H1", "Cytation 1", "Cytation 5"),
     formats=(96, 384),
     photometric_range=(-synergy_data.LIMIT_OD, synergy_data.LIMIT_OD),

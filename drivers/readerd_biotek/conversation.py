@@ -20,6 +20,7 @@ from readerd_biotek.framing import (
     Nak,
     Ready,
     ReplyDecoder,
+    Scan,
     Status,
     Version,
     identity_scan,
@@ -31,6 +32,10 @@ from readerd_biotek.framing import (
 T = TypeVar("T")
 
 IDENTITY = b"e"
+# DLE and status; what is left of it is no sign of older answers.
+HALT_ANSWER_BYTES = 6
+# Identities that earlier links may have asked for in vain.
+MOST_LEFT_OVER = 64
 
 
 class Conversation:
@@ -93,6 +98,24 @@ class Conversation:
         raise fault(status, phase, self.link.transcript.tail(), self._family)
 
     async def _challenge(self, phase: str) -> None:
+        """The link cannot know what an earlier link was still owed: a reader that was stuck may
+        answer everybody who asked meanwhile. Whoever skipped a whole answer waits until no more
+        identities come."""
+        scans: list[Scan[Version]] = []
+
+        def scan() -> Scan[Version]:
+            scans.append(identity_scan())
+            return scans[-1]
+
+        await self.link.challenge(IDENTITY, scan, answer_s=self._reply_s, phase=phase)
+        if any(scan.skipped > HALT_ANSWER_BYTES for scan in scans):
+            await self._drain(phase)
+
+    async def _drain(self, phase: str) -> None:
+        with contextlib.suppress(NoReply):
+            for _ in range(MOST_LEFT_OVER):
+                reply_s = self._reply_s
+                await self.link.ask(b"", identity_scan(), within_s=reply_s, phase=phase)
         await self.link.challenge(IDENTITY, identity_scan, answer_s=self._reply_s, phase=phase)
 
     async def _stir(self, command: bytes, phase: str) -> None:

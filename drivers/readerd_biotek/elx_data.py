@@ -28,9 +28,7 @@ from readerd_biotek.framing import (
     Aborted,
     Nak,
     Parser,
-    Part,
     ReplyDecoder,
-    Sizes,
     Started,
     Status,
     acknowledged,
@@ -40,6 +38,8 @@ from readerd_biotek.framing import (
 
 ROWS, COLUMNS, CELL_BYTES = 8, 12, 6
 NAME_BYTES, FILLER_BYTES = 6, 49
+# ACK and status: then the reader measures before it says more.
+HEAD_BYTES = 1 + STATUS_BYTES
 # The largest number that a cell can carry. Where the reader itself draws the line is not known.
 LIMIT_OD = 9.999
 
@@ -97,8 +97,10 @@ class PlateData:
     @classmethod
     def from_bytes(cls, data: bytes) -> "PlateData":
         """A plate of any number of blocks; GarbledReply for an abort or a refusal."""
-        decoder = plate_decoder(data.count(CR))
-        return _plate(whole(decoder, data), decoder)
+        message = whole(plate_decoder(data.count(CR)), data)
+        if not isinstance(message, PlateData):
+            raise GarbledReply(f"no plate: {message}")
+        return message
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,24 +121,13 @@ class Dump:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, status_first: bool = True) -> "Dump":
-        decoder = dump_decoder(status_first=status_first)
-        message = whole(decoder, data)
-        if isinstance(message, Started):
-            message = whole(decoder, b"")
+        message = whole(dump_decoder(status_first=status_first), data)
         if not isinstance(message, Dump):
             raise GarbledReply(f"no plate: {message}")
         return message
 
 
 Data = PlateData | Dump | Aborted | Started | Nak
-
-
-def _plate(message: Data, decoder: ReplyDecoder[Data]) -> PlateData:
-    if isinstance(message, Started):
-        message = whole(decoder, b"")
-    if not isinstance(message, PlateData):
-        raise GarbledReply(f"no plate: {message}")
-    return message
 
 
 def cell_bytes(value: OpticalDensity) -> bytes:
@@ -170,23 +161,25 @@ class _Abort(Exception):
 def plate_decoder(
     blocks: int, on_row: OnRow | None = None, *, final_terminator: bool = True
 ) -> ReplyDecoder[Data]:
-    """`S` in the ELx form: Started (or Nak), then PlateData or Aborted.
+    """`S` in the ELx form: PlateData or Aborted; Nak, or Started alone, when it is refused.
 
     At most so many blocks. Without `final_terminator` the plate is whole at its last checksum.
     """
-    return ReplyDecoder(_parse_plate(blocks, on_row, final_terminator))
+    parser = _parse_plate(blocks, on_row, final_terminator)
+    return ReplyDecoder(parser, head_bytes=HEAD_BYTES)
 
 
 def dump_decoder(on_row: OnRow | None = None, *, status_first: bool = True) -> ReplyDecoder[Data]:
-    """`S` in the 312 form: Started, then Dump; without `status_first` `D`: Dump."""
-    return ReplyDecoder(_parse_dump(on_row, status_first))
+    """`S` in the 312 form, as `plate_decoder`; without `status_first` the answer to `D`."""
+    return ReplyDecoder(_parse_dump(on_row, status_first), head_bytes=HEAD_BYTES)
 
 
-def _parse_plate(most: int, on_row: OnRow | None, terminated: bool) -> Parser[Data, Data]:
+def _parse_plate(most: int, on_row: OnRow | None, terminated: bool) -> Parser[Data]:
     if not (yield from acknowledged()):
         return Nak()
     started = yield from take_status()
-    yield Part(Started(started))
+    if not started.ok:
+        return Started(started)
     blocks: list[Block] = []
     try:
         while terminated or len(blocks) < most:
@@ -203,7 +196,7 @@ def _parse_plate(most: int, on_row: OnRow | None, terminated: bool) -> Parser[Da
     return PlateData(tuple(blocks), None, started)
 
 
-def _parse_block(index: int, on_row: OnRow | None) -> Sizes[Block]:
+def _parse_block(index: int, on_row: OnRow | None) -> Parser[Block]:
     rows = yield from _parse_rows(index, on_row)
     temperature = b""
     end = yield from _text(1)
@@ -216,7 +209,7 @@ def _parse_block(index: int, on_row: OnRow | None) -> Sizes[Block]:
     return Block(rows, checksum[0], temperature)
 
 
-def _parse_rows(index: int, on_row: OnRow | None) -> Sizes[tuple[bytes, ...]]:
+def _parse_rows(index: int, on_row: OnRow | None) -> Parser[tuple[bytes, ...]]:
     rows: list[bytes] = []
     for number in range(ROWS):
         cells = []
@@ -231,7 +224,7 @@ def _parse_rows(index: int, on_row: OnRow | None) -> Sizes[tuple[bytes, ...]]:
     return tuple(rows)
 
 
-def _text(size: int) -> Sizes[bytes]:
+def _text(size: int) -> Parser[bytes]:
     """So many bytes that are text; an abort inside them is an _Abort.
 
     DLE and its five bytes of status are never shorter than a cell, so nothing is waited for that
@@ -245,13 +238,14 @@ def _text(size: int) -> Sizes[bytes]:
     raise _Abort(Status.from_bytes(begun + (yield STATUS_BYTES - len(begun))))
 
 
-def _parse_dump(on_row: OnRow | None, status_first: bool) -> Parser[Data, Data]:
+def _parse_dump(on_row: OnRow | None, status_first: bool) -> Parser[Data]:
     if not (yield from acknowledged()):
         return Nak()
     started = None
     if status_first:
         started = yield from take_status()
-        yield Part(Started(started))
+        if not started.ok:
+            return Started(started)
     try:
         lead = yield from _text(1)
         if lead != CR:

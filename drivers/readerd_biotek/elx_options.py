@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints
 
 from readerd.driver.contract import LineSettings, Options
 from readerd.plate import ReadRequest
-from readerd_biotek.elx_codec import HIGHEST_NM, LOWEST_NM, TABLE_BYTES
+from readerd_biotek.elx_codec import TABLE_BYTES
 
 # One block: CR, 8 rows of 12 cells of 6 characters and a line end, temperature, ^Z, checksum.
 BLOCK_BYTES = 1 + 8 * (12 * 6 + 2) + 3 + 2
@@ -35,9 +35,6 @@ class ElxOptions(Options):
 
     reply_timeout_s: float = Field(default=3.0, gt=0, le=60)
     """The longest a short command takes."""
-
-    start_timeout_s: float = Field(default=15.0, gt=0, le=600)
-    """The longest until S says whether it begins; the manual does not tell."""
 
     carrier_timeout_s: float = Field(default=15.0, gt=0, le=120)
     """The longest the plate carrier takes to its place, and all axes after an abort."""
@@ -83,9 +80,6 @@ class Elx800Options(ElxOptions):
     parts: tuple[PartNumber, ...] = ()
     """How the part number of the software inside must begin; () takes any. None was seen."""
 
-    dump_wavelength_nm: int = Field(default=450, ge=LOWEST_NM, le=HIGHEST_NM)
-    """What the reader's last plate was measured at: its dump (D) does not tell."""
-
 
 def line(options: ElxOptions) -> LineSettings:
     """8N2, fixed; no flow control was needed."""
@@ -114,4 +108,4 @@ def estimate_s(request: ReadRequest, options: ElxOptions) -> float:
     """The longest a whole `read` takes, with every reply at its limit."""
     carrier_s = options.carrier_timeout_s if options.admit_first else 0.0
     short_s = SHORT_REPLIES * options.reply_timeout_s + resync_s(options)
-    return short_s + carrier_s + options.start_timeout_s + measurement_s(request, options)
+    return short_s + carrier_s + measurement_s(request, options)

@@ -39,12 +39,15 @@ from readerd_biotek.elx_data import Block, Data, Dump, PlateData, dump_decoder, 
 from readerd_biotek.elx_options import ElxOptions, measurement_s
 from readerd_biotek.framing import (
     Aborted,
+    Nak,
     ReplyDecoder,
     Started,
     done_decoder,
     verdict_decoder,
 )
 
+ELX800_MODEL = "ELx800"
+EXPERIMENTAL = "experimental driver: no ELx800 was ever read with it"
 READ_MODES = {"enhanced": b"0", "fast": b"1"}
 ALL_ROWS = bytes([1, PLATE_ROWS])
 # Fills any table that is waited for; no byte of it is a command.
@@ -54,7 +57,13 @@ FILLER = bytes(TABLE_BYTES)
 class Elx808:
     """A Reader and a Carrier."""
 
-    def __init__(self, link: Link, options: ElxOptions, model: str = "ELx808") -> None:
+    def __init__(
+        self,
+        link: Link,
+        options: ElxOptions,
+        model: str = "ELx808",
+        notes: tuple[str, ...] = (),
+    ) -> None:
         self._talk = Conversation(
             link,
             reply_s=options.reply_timeout_s,
@@ -64,6 +73,7 @@ class Elx808:
         self._link = link
         self._options = options
         self._model = model
+        self._always = notes
         self._last_seen: Identity | None = None
 
     async def identify(self) -> Identity:
@@ -95,7 +105,11 @@ class Elx808:
             nm: block.values for nm, block in zip(request.wavelengths_nm, blocks, strict=True)
         }
         return Reading(
-            identity=identity, format=96, plates=plates, temperature_c=temperature_c, notes=notes
+            identity=identity,
+            format=96,
+            plates=plates,
+            temperature_c=temperature_c,
+            notes=(*self._always, *notes),
         )
 
     async def park(self) -> None:
@@ -148,32 +162,25 @@ class Elx808:
     async def _measure(self, request: ReadRequest, on_strip: OnStrip) -> PlateData | Dump:
         decoder = self._decoder(request, on_strip)
         self._talk.way_out = b"" if self._options.read_before_abort else HALT
-        begun = await self._link.ask(
-            READ_PLATE, decoder, within_s=self._options.start_timeout_s, phase="S"
-        )
-        if not isinstance(begun, Started):
-            self._talk.way_out = b""
-            self._talk.refused(None, "S")
-        if not begun.status.ok:
-            await self._talk.settle("S")
-            self._talk.refused(begun.status, "S")
         data = await self._link.ask(
-            b"",
+            READ_PLATE,
             decoder,
             within_s=measurement_s(request, self._options),
-            gap_s=self._options.gap_timeout_s + request.shake_s,
-            phase="S data",
+            gap_s=self._options.gap_timeout_s,
+            phase="S",
         )
         self._talk.way_out = b""
-        if isinstance(data, Aborted):
-            self._talk.refused(data.status, "S data")
-        if isinstance(data, PlateData) and data.final is None:
+        if isinstance(data, Nak):
+            self._talk.refused(None, "S")
+        if isinstance(data, Started | Aborted):
+            # Whether anything follows a refusal is not said.
+            await self._talk.settle("S")
+            self._talk.refused(data.status, "S")
+        if data.final is None:
             await self._talk.settle("S end")
-        elif isinstance(data, PlateData | Dump) and data.final is not None and not data.final.ok:
-            self._talk.refused(data.final, "S data")
-        if isinstance(data, PlateData | Dump):
-            return data
-        raise GarbledReply(f"no plate: {data}", phase="S data")
+        elif not data.final.ok:
+            self._talk.refused(data.final, "S")
+        return data
 
     def _decoder(self, request: ReadRequest, on_strip: OnStrip) -> ReplyDecoder[Data]:
         on_row = _strips(request, on_strip)
@@ -191,16 +198,21 @@ class Elx808:
         tail = self._link.transcript.tail()
         if len(data.blocks) != len(request.wavelengths_nm):
             text = f"{len(data.blocks)} plates for {len(request.wavelengths_nm)} wavelengths"
-            raise GarbledReply(text, phase="S data", tail=tail)
+            raise GarbledReply(text, phase="S", tail=tail)
         wrong = [index for index, block in enumerate(data.blocks, 1) if not block.right]
         notes = [] if data.final is not None else ["the final terminator was not waited for"]
         if not wrong:
             return data.blocks, ("checksums held", *notes)
         which = ", ".join(map(str, wrong))
         if self._options.checksum == "verify":
-            raise GarbledReply(f"wrong checksum of block {which}", phase="S data", tail=tail)
+            raise GarbledReply(f"wrong checksum of block {which}", phase="S", tail=tail)
         notes.append(f"wrong checksum of block {which} (option checksum = ignore)")
         return data.blocks, tuple(notes)
+
+
+def elx800(link: Link, options: ElxOptions) -> Elx808:
+    """An ELx800 spoken to as an ELx808, and every reading marked as such."""
+    return Elx808(link, options, ELX800_MODEL, (EXPERIMENTAL,))
 
 
 def _table(request: ReadRequest, options: ElxOptions) -> AssayTable:

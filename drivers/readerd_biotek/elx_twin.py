@@ -57,7 +57,7 @@ class ElxTwinOptions(Options):
     answer_s: float = Field(default=0.02, ge=0)  # a short command; chosen here
     carrier_s: float = Field(default=2.0, ge=0)
     home_s: float = Field(default=1.0, ge=0)  # from X to DLE
-    over_range_od: float = Field(default=4.0, gt=0, le=LIMIT_OD)  # chosen here
+    over_range_od: float = Field(default=LIMIT_OD, gt=0, le=LIMIT_OD)
     incubator_tenths: int = Field(default=237, ge=0, le=999)  # 0 = there is none
     deaf_while_reading: bool = False  # hears X alone; needs a wire in real time
     final_terminator: bool = True

@@ -20,7 +20,6 @@ from readerd.driver.codec import Decoder
 from readerd.errors import GarbledReply
 
 T = TypeVar("T")
-P = TypeVar("P")
 
 ACK, NAK, DLE, ETX, RS, CTRL_Z = b"\x06", b"\x15", b"\x10", b"\x03", b"\x1e", b"\x1a"
 CR, CRLF = b"\r", b"\r\n"
@@ -83,7 +82,7 @@ class Nothing:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A read was accepted, or was not: what is said before the data."""
+    """What is said before the data; alone it is a refusal."""
 
     status: Status
 
@@ -136,57 +135,38 @@ class Answer(Generic[T]):
         return ACK + body + self.status.to_bytes()
 
 
-@dataclass(frozen=True, slots=True)
-class Part(Generic[P]):
-    """What a parser yields when a part of the answer is whole and the rest comes later."""
-
-    message: P
-
-
-Parser = Generator[int | Part[P], bytes, T]
-# A parser whose answer comes in one piece.
-Sizes = Generator[int, bytes, T]
+# Yields the number of bytes it wants next, gets exactly these, returns the message.
+Parser = Generator[int, bytes, T]
 
 
 class ReplyDecoder(Decoder[T]):
-    """Gives a parser the number of bytes that it asks for, until it returns the message."""
+    """Gives a parser the number of bytes that it asks for, until it returns the message.
 
-    def __init__(self, parser: Parser[T, T]) -> None:
+    `head_bytes` come long before the rest: they begin nothing.
+    """
+
+    def __init__(self, parser: Parser[T], *, head_bytes: int = 0) -> None:
         self._parser = parser
+        self._head_bytes = head_bytes
+        self._size = 0
         self._rest = bytearray()
-        self._begun = False
-        self._wanted = 0
-        self._part: Part[T] | None = None
-        self._ask(next(parser))
+        self._wanted = next(parser)
 
     @property
     def begun(self) -> bool:
-        return self._begun
+        return self._size > self._head_bytes
 
     def feed(self, data: bytes) -> T | None:
-        """The message, or the next part of it; a part leaves what follows for the next call."""
-        self._begun = self._begun or bool(data)
+        self._size += len(data)
         self._rest += data
-        while True:
-            if self._part is not None:
-                part, self._part = self._part, None
-                self._ask(next(self._parser))
-                self._begun = bool(self._rest)
-                return part.message
-            if len(self._rest) < self._wanted:
-                return None
+        while len(self._rest) >= self._wanted:
             taken = bytes(self._rest[: self._wanted])
             del self._rest[: self._wanted]
             try:
-                self._ask(self._parser.send(taken))
+                self._wanted = self._parser.send(taken)
             except StopIteration as done:
                 return self._finish(done.value)
-
-    def _ask(self, request: int | Part[T]) -> None:
-        if isinstance(request, Part):
-            self._part = request
-        else:
-            self._wanted = request
+        return None
 
     def _finish(self, message: T) -> T:
         if self._rest:
@@ -194,7 +174,7 @@ class ReplyDecoder(Decoder[T]):
         return message
 
 
-def take_status() -> Sizes[Status]:
+def take_status() -> Parser[Status]:
     return Status.from_bytes((yield STATUS_BYTES))
 
 
@@ -230,18 +210,18 @@ def outcome_decoder(
     return ReplyDecoder(_parse_outcome(size, of))
 
 
-def _parse_answer(size: int, of: Callable[[bytes], T]) -> Parser[Answer[T] | Nak, Answer[T] | Nak]:
+def _parse_answer(size: int, of: Callable[[bytes], T]) -> Parser[Answer[T] | Nak]:
     if not (yield from acknowledged()):
         return Nak()
     body = of((yield size))
     return Answer(body, (yield from take_status()))
 
 
-def _parse_ready() -> Parser[Ready | Nak, Ready | Nak]:
+def _parse_ready() -> Parser[Ready | Nak]:
     return Ready() if (yield from acknowledged()) else Nak()
 
 
-def _parse_verdict() -> Parser[Answer[Nothing] | Nak, Answer[Nothing] | Nak]:
+def _parse_verdict() -> Parser[Answer[Nothing] | Nak]:
     first = yield 1
     if first == NAK:
         return Nak()
@@ -250,7 +230,7 @@ def _parse_verdict() -> Parser[Answer[Nothing] | Nak, Answer[Nothing] | Nak]:
 
 def _parse_outcome(
     size: int, of: Callable[[bytes], T]
-) -> Parser[Answer[T] | Answer[Nothing] | Nak, Answer[T] | Answer[Nothing] | Nak]:
+) -> Parser[Answer[T] | Answer[Nothing] | Nak]:
     begun = yield 1
     if begun == NAK:
         return Nak()
@@ -261,7 +241,7 @@ def _parse_outcome(
     return Answer(body, (yield from take_status()))
 
 
-def acknowledged() -> Sizes[bool]:
+def acknowledged() -> Parser[bool]:
     """True for ACK, False for NAK."""
     first = yield 1
     if first not in (ACK, NAK):
@@ -284,15 +264,21 @@ class Scan(Decoder[T]):
         self._pattern = pattern
         self._of = of
         self._window = b""
+        self._size = 0
+        self.skipped = 0  # bytes in front of the match
 
     @property
     def begun(self) -> bool:
         return False  # what came so far may all belong to something older
 
     def feed(self, data: bytes) -> T | None:
+        self._size += len(data)
         self._window = (self._window + data)[-SCAN_BYTES:]
         match = self._pattern.search(self._window)
-        return None if match is None else self._of(match)
+        if match is None:
+            return None
+        self.skipped = self._size - len(match[0])
+        return self._of(match)
 
 
 # The longest answer that is scanned for is 30 bytes.

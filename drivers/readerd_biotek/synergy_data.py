@@ -28,9 +28,7 @@ from readerd_biotek.framing import (
     Aborted,
     Nak,
     Parser,
-    Part,
     ReplyDecoder,
-    Sizes,
     Started,
     Status,
     acknowledged,
@@ -39,7 +37,9 @@ from readerd_biotek.framing import (
 )
 from readerd_biotek.synergy_codec import decimal_sum
 
-HEAD = b"01,1,"
+OPENING = b"01,1,"
+# ACK and status: then the instrument measures before it says more.
+HEAD_BYTES = 1 + STATUS_BYTES
 ROW_CELL_BYTES = 14
 STARS = b"*******"
 # The largest number that a cell can carry. Where the reader itself draws the line is not known.
@@ -99,14 +99,12 @@ class Frame:
         return found
 
     def to_bytes(self) -> bytes:
-        return HEAD + CR + self.core + self.checksum + CTRL_Z + self.final.to_bytes()
+        return OPENING + CR + self.core + self.checksum + CTRL_Z + self.final.to_bytes()
 
     @classmethod
     def from_bytes(cls, data: bytes, format: int = 96) -> "Frame":
         """The frame alone, without the ACK and status that came long before it."""
-        decoder = frame_decoder(format)
-        whole(decoder, Started(OK).to_bytes())
-        message = whole(decoder, data)
+        message = whole(frame_decoder(format), Started(OK).to_bytes() + data)
         if not isinstance(message, Frame):
             raise GarbledReply(f"no plate: {message}")
         return message
@@ -148,27 +146,31 @@ def _value(shown: bytes, stars: Unread) -> OpticalDensity:
 def frame_decoder(
     format: int, on_row: OnRow | None = None, stars: Unread = Unread.SATURATED
 ) -> ReplyDecoder[Data]:
-    """`O`: Started (or Nak), later Frame or Aborted. No more rows and cells than the plate has."""
-    return ReplyDecoder(_parse_frame(format, on_row, stars))
+    """`O`: Frame or Aborted; Nak, or Started alone, when it is refused.
+
+    GarbledReply for more rows and cells than the plate has.
+    """
+    return ReplyDecoder(_parse_frame(format, on_row, stars), head_bytes=HEAD_BYTES)
 
 
-def _parse_frame(format: int, on_row: OnRow | None, stars: Unread) -> Parser[Data, Data]:
+def _parse_frame(format: int, on_row: OnRow | None, stars: Unread) -> Parser[Data]:
     if not (yield from acknowledged()):
         return Nak()
     started = yield from take_status()
-    yield Part(Started(started))
+    if not started.ok:
+        return Started(started)
     lead = yield 1
     if lead == DLE:
         return Aborted((yield from take_status()))
-    head = lead + (yield STATUS_BYTES - 1)
-    if head != HEAD:
-        if not head.endswith(ETX):
-            raise GarbledReply(f"{head!r} where the data begin")
-        return Aborted(Status.from_bytes(head))
-    opening = yield 1
+    opening = lead + (yield STATUS_BYTES - 1)
+    if opening != OPENING:
+        if not opening.endswith(ETX):
+            raise GarbledReply(f"{opening!r} where the data begin")
+        return Aborted(Status.from_bytes(opening))
+    end = yield 1
     before = yield BEFORE_BYTES
-    if opening != CR or _BEFORE.fullmatch(before) is None:
-        raise GarbledReply(f"{opening + before!r} is no time and temperature")
+    if end != CR or _BEFORE.fullmatch(before) is None:
+        raise GarbledReply(f"{end + before!r} is no time and temperature")
     rows, begun = yield from _parse_rows(format, on_row, stars)
     after = begun + (yield TEMPERATURE_BYTES - 1)
     end = yield 1 + CHECKSUM_BYTES + 1
@@ -179,7 +181,7 @@ def _parse_frame(format: int, on_row: OnRow | None, stars: Unread) -> Parser[Dat
 
 def _parse_rows(
     format: int, on_row: OnRow | None, stars: Unread
-) -> Sizes[tuple[tuple[bytes, ...], bytes]]:
+) -> Parser[tuple[tuple[bytes, ...], bytes]]:
     """All rows, and the byte behind the last one."""
     plate = FORMATS[format]
     rows: list[bytes] = []

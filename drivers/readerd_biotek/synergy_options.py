@@ -106,4 +106,5 @@ def estimate_s(request: ReadRequest, options: SynergyOptions) -> float:
     replies = SHORT_REPLIES + wavelengths * SHORT_REPLIES_PER_WAVELENGTH
     short_s = replies * options.reply_timeout_s + resync_s(options)
     tray_s = options.tray_timeout_s if options.admit_first else 0.0
-    return short_s + tray_s + wavelengths * measurement_s(request.format, options)
+    read_s = request.shake_s + wavelengths * measurement_s(request.format, options)
+    return short_s + tray_s + read_s

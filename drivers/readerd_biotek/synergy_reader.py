@@ -139,26 +139,20 @@ class SynergyH1:
         decoder = frame_decoder(format, on_row, Unread(self._options.stars))
         phase = f"O {wavelength_nm} nm"
         self._talk.way_out = b"" if self._options.read_before_abort else HALT
-        reply_s = self._options.reply_timeout_s
-        begun = await self._link.ask(READ_PLATE, decoder, within_s=reply_s, phase=phase)
-        if not isinstance(begun, Started):
-            self._talk.way_out = b""
-            self._talk.refused(None, phase)
-        if not begun.status.ok:
-            await self._talk.settle(phase)
-            self._talk.refused(begun.status, phase)
         frame = await self._link.ask(
-            b"",
+            READ_PLATE,
             decoder,
             within_s=measurement_s(format, self._options),
             gap_s=self._options.gap_timeout_s,
-            phase=f"{phase} data",
+            phase=phase,
         )
         self._talk.way_out = b""
-        if isinstance(frame, Aborted):
+        if isinstance(frame, Nak):
+            self._talk.refused(None, phase)
+        if isinstance(frame, Started | Aborted):
+            # Whether anything follows a refusal is not known.
+            await self._talk.settle(phase)
             self._talk.refused(frame.status, phase)
-        if not isinstance(frame, Frame):
-            raise GarbledReply(f"no plate: {frame}", phase=phase)
         return self._judged(frame, phase)
 
     async def _define(self, wavelength_nm: int, format: int) -> None:
@@ -189,7 +183,7 @@ class SynergyH1:
             self._talk.refused(frame.final, phase)
         if self._options.checksum == "verify" and not frame.right:
             tail = self._link.transcript.tail()
-            raise GarbledReply("wrong checksum", phase=f"{phase} data", tail=tail)
+            raise GarbledReply("wrong checksum", phase=phase, tail=tail)
         return frame
 
     def _plate(self, frame: Frame, format: int) -> tuple[OpticalDensity, ...]:

@@ -57,7 +57,7 @@ class SynergyTwinOptions(Options):
     answer_s: float = Field(default=0.02, ge=0)  # a short command; chosen here
     tray_s: float = Field(default=3.0, ge=0)
     halt_s: float = Field(default=1.0, ge=0)  # from x to its answer
-    over_range_od: float = Field(default=4.0, gt=0, le=LIMIT_OD)  # chosen here
+    over_range_od: float = Field(default=LIMIT_OD, gt=0, le=LIMIT_OD)
     temperature_tenths: int = Field(default=236, ge=0, le=999)
     serial: str = Field(default=SERIAL.number, pattern=r"^[!-~]{1,16}$")
     deaf_while_reading: bool = False  # hears x alone; needs a wire in real time

@@ -66,7 +66,7 @@ class Bench:
             chemistry=Chemistry(format=96, plates=self.plates),
             filters_nm=self.filters_nm,
             faults=tuple(parse_fault(spec) for spec in self.faults),
-            options=self.twin_options,
+            options={"over_range_od": OVER_RANGE_OD, **self.twin_options},
         )
         self.twin = self.driver.twin(setup)
         self.settings = self.driver.options(**self.options)

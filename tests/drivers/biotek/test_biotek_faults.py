@@ -46,8 +46,6 @@ FATAL = ("silence", "garbage", "truncate", "unplug", "nak", "error", "busy", "ba
 HARMLESS = {(step, "truncate:3") for step in ("V", "speed", "y", "D")}
 # Nothing a twin does here takes longer: 400 s late, twice, and a ladder behind each.
 SETTLED_WITHIN_S = 2000.0
-# Nobody lays a plate faster; what an instrument still had to say from before is said by then.
-PLATE_CHANGE_S = 2.0
 
 
 def cases() -> list[tuple[str, str, str, str]]:
@@ -85,7 +83,6 @@ def bench_for(name: str, *faults: str) -> Bench:
 
 async def read_a_new_plate(bench: Bench, number: int, step: str = "") -> bool:
     """True when the plate that lies there came; False on a stated failure in time."""
-    await asyncio.sleep(PLATE_CHANGE_S)
     bench.lay((PLATE_1, PLATE_2)[number % 2])
     request = SINGLE if step == "r" else DUAL
     bound_s = now_s() + bench.driver.estimate_s(request, bench.settings)
@@ -112,7 +109,7 @@ def rest_s(bench: Bench) -> float:
     """A way out and an identity, and all of it once more when nobody answers."""
     options = bench.settings.model_dump()
     halt_s = options.get("carrier_timeout_s", options.get("tray_timeout_s"))
-    return bench.link.remaining_s() + 8 * (options["reply_timeout_s"] + halt_s)
+    return float(bench.link.remaining_s() + 8 * (options["reply_timeout_s"] + halt_s))
 
 
 async def conversation(bench: Bench, verb: str, step: str) -> list[bool]:
@@ -126,7 +123,7 @@ async def conversation(bench: Bench, verb: str, step: str) -> list[bool]:
             went_well.append(await tried(bench.reader.identify(), rest_s(bench)))
         else:
             reading = asyncio.create_task(read_a_new_plate(bench, number))
-            await asyncio.sleep(PLATE_CHANGE_S + 8)  # the plate is being read
+            await asyncio.sleep(8)  # the plate is being read
             reading.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await reading  # in the second round the fault may have ended it before
@@ -155,15 +152,14 @@ def test_every_fault_at_every_step_twice_in_a_row(
     went_well = bench.run(lambda bench: conversation(bench, verb, step))
     if verb != "park" and kind.startswith(FATAL) and (step, kind) not in HARMLESS:
         assert not went_well[0]
-    # Joined to the plate, the answer to S and O comes when it was given up long ago.
-    if kind == "split" or (kind == "coalesce" and step not in ("S", "O")):
+    if kind in ("split", "coalesce"):
         assert went_well == [True, True]
 
 
 @pytest.mark.parametrize(
     ("name", "step", "size"), [("elx808", "S-data", 1196), ("synergyh1", "O-data", 1404)]
 )
-@pytest.mark.parametrize("share", range(100))
+@pytest.mark.parametrize("share", range(0, 100, 3))
 def test_a_flipped_byte_never_changes_a_plate(name: str, step: str, size: int, share: int) -> None:
     """Wherever the bit flips: the right plate, or a failure that says so."""
 
