@@ -18,6 +18,8 @@ from readerd.assay.result import Flag
 from readerd.config import _File
 from readerd.demo.plate import il6_plate
 from readerd.driver import catalog
+from readerd.driver.address import PortAddress
+from readerd.driver.stream import LineSettings
 from readerd.driver.virtual import LINE_FAULTS, Fault, TwinSetup
 from readerd.edge import http
 from readerd.edge.bodies import Body
@@ -61,6 +63,14 @@ def test_every_setting_stands_there_with_its_default(section: str) -> None:
     rows = table(sections(CONFIGURATION)[section])
     rows.pop("key")
     assert {key: cells[0] for key, cells in rows.items()} == defaults(SECTIONS[section])
+
+
+def test_every_kind_of_port_stands_there_with_its_line_settings() -> None:
+    text = sections(CONFIGURATION)["Ports"]
+    rows = {re.split(":", row)[0] for row in table(text)} - {"port"}
+    assert rows == set(get_args(get_type_hints(PortAddress)["kind"]))
+    names = [field.name for field in dataclasses.fields(LineSettings)]
+    assert [name for name in names if f"`{name}`" not in text] == []
 
 
 def test_every_limit_stands_there_with_both_profiles() -> None:
