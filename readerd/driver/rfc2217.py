@@ -144,7 +144,8 @@ class Telnet:
         if what in self._wanted:
             self._answered[what] = value
             if value != self._wanted[what]:
-                self.refused = f"{NAMES[what]} {int.from_bytes(value)} instead of ours"
+                ours = int.from_bytes(self._wanted[what])
+                self.refused = f"{NAMES[what]} {int.from_bytes(value)} instead of {ours}"
 
 
 def _wanted(line: LineSettings) -> list[tuple[int, bytes]]:

@@ -10,7 +10,7 @@ The rule. One thread does everything with a resource, and asks it only for what 
 termination characters, no partial reads. pyvisa-py's resources have a file number; we wait on that,
 beside a pipe of our own that wakes us to write or to close. What a socket has is looked at
 (`MSG_PEEK`), so its end is seen. A device is locked by us, before pyvisa-py sets its line. Other
-backends have no file number: one byte at a time with short timeouts, and their own lock.
+backends have no file number: short timeouts, no more than is there, and their own lock.
 
 Rejected: VISA events (pyvisa-py has none); `list_resources` to look for the device (two seconds).
 """
@@ -31,7 +31,7 @@ from readerd.driver.stream import LineSettings
 from readerd.errors import LinkLost
 
 if TYPE_CHECKING:
-    from pyvisa.resources import MessageBasedResource
+    from pyvisa.resources import MessageBasedResource, SerialInstrument
 
 # Nothing is asked of a resource for longer than this at once.
 WAIT_MS = 500
@@ -136,7 +136,7 @@ class _VisaPort:
 
         try:
             self._write_notes()
-            return self._take() if self._watched is None else self._take_watched()
+            return self._take_blindly() if self._watched is None else self._take_watched()
         except VisaIOError as error:
             if error.error_code == _timeout_code():
                 return b""
@@ -200,12 +200,23 @@ class _VisaPort:
             return self._take(there)
         return self._take(self._watched.in_waiting or 1)
 
-    def _take(self, size: int = 1) -> bytes:
+    def _take_blindly(self) -> bytes:
+        """A serial line tells how much is there; of others one byte is asked."""
+        there = self._resource.bytes_in_buffer if isinstance(self._resource, _serial()) else 0
+        return self._take(there or 1)
+
+    def _take(self, size: int) -> bytes:
         from pyvisa.constants import StatusCode
 
         library, session = self._resource.visalib, self._resource.session
         with self._resource.ignore_warning(StatusCode.success_max_count_read):
             return bytes(library.read(session, size)[0])
+
+
+def _serial() -> "type[SerialInstrument]":
+    from pyvisa.resources import SerialInstrument
+
+    return SerialInstrument
 
 
 def _timeout_code() -> int:
