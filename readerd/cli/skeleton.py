@@ -57,11 +57,10 @@ each step:
 _TEST_HOUSE_RULES = '''\
 """Every house rule of readerd, on this driver's twin."""
 
-from {package} import DRIVER  # noqa: F401 - the plugin looks for it
+from readerd.driver.conformance.pytest import house_rules
+from {package} import DRIVER
 
-
-def test_house_rules(house_rule):
-    house_rule()
+pytest_generate_tests, test_house_rules = house_rules(DRIVER)
 '''
 
 _TEST_CODEC = '''\
