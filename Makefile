@@ -29,7 +29,7 @@ demo: $(RUNTIME)
 test bench: export PATH := $(PATH):/usr/sbin
 
 test: $(DEV) packages
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto --dist worksteal
 
 check: $(DEV)
 	$(VENV)/bin/ruff check .

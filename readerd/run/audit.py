@@ -59,22 +59,13 @@ def _walk(db: sqlite3.Connection, before: bytes) -> Iterator[tuple[int, str | No
         " FROM audit LEFT JOIN outbox ON outbox.event_id = audit.event_id"
         " LEFT JOIN results ON results.event_id = audit.event_id ORDER BY line"
     )
-    for number, row in enumerate(rows, start=1):
-        line, at, kind, event_id, digest, body, line_hash, *copies = row
-        yield line, _complaint(number, row, before, copies), line_hash
+    for number, (line, at, kind, event_id, digest, body, line_hash, *copies) in enumerate(rows, 1):
+        complaint = None
+        if line != number:
+            complaint = f"line {number} is missing"
+        elif line_hash != _line_hash(before, at, kind, event_id, digest):
+            complaint = "does not continue the chain"
+        elif any(hashlib.sha256(copy).digest() != digest for copy in (body, *copies) if copy):
+            complaint = f"message {event_id} was changed after it was stored"
+        yield line, complaint, line_hash
         before = line_hash
-        del at, kind, event_id, digest, body
-
-
-def _complaint(
-    number: int, row: tuple[object, ...], before: bytes, copies: list[bytes | None]
-) -> str | None:
-    line, at, kind, event_id, digest, body, line_hash = row[:7]
-    if line != number:
-        return f"line {number} is missing"
-    if line_hash != _line_hash(before, str(at), str(kind), str(event_id), bytes(digest)):  # type: ignore[call-overload]
-        return "does not continue the chain"
-    for copy in (body, *copies):
-        if copy is not None and hashlib.sha256(copy).digest() != digest:  # type: ignore[arg-type]
-            return f"message {event_id} was changed after it was stored"
-    return None

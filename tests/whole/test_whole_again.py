@@ -41,6 +41,11 @@ def test_a_run_is_shown_exported_reproduced_and_revised(
     assert (sample["sample_id"], sample["dilution"]) == ("0042", 2.0)
     assert here.ask("reproduce", run).returncode == 0
 
+    refusals(here, run)
+
+
+def refusals(here: Bench, run: str) -> None:
+    """One line each, with the contract's code."""
     for arguments, code, says in (
         (("revise", "01J", "--reason", "x"), 3, "run_unknown"),
         (("revise", run, "--reason", "x", "--mask", "Z9=x"), 3, "invalid_payload"),
