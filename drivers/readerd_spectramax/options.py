@@ -21,6 +21,8 @@ SHORT_REPLIES = 24
 CHALLENGES = 4
 # A challenge waits for three answers of its own and then for three that are owed.
 CHALLENGE_ANSWERS = 6
+# And then it lets answers pass that were held up: more of them than anybody has asked for.
+HELD_UP_S = 10.0
 
 CommandName = Annotated[str, StringConstraints(pattern=r"^[A-Z_]{1,16}$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[!-=?-~]{1,32}$")]
@@ -134,6 +136,8 @@ def transfer_s(request: ReadRequest) -> float:
 
 def estimate_s(request: ReadRequest, options: SpectraMaxOptions) -> float:
     """The longest a whole `read` takes, with every answer at its limit."""
-    short_s = (SHORT_REPLIES + CHALLENGES * CHALLENGE_ANSWERS) * options.reply_timeout_s
+    short_s = SHORT_REPLIES * options.reply_timeout_s
+    challenges_s = CHALLENGES * (CHALLENGE_ANSWERS * options.reply_timeout_s + HELD_UP_S)
     drawer_s = 2 * options.drawer_timeout_s
-    return measurement_s(request, options) + transfer_s(request) + drawer_s + short_s
+    plate_s = measurement_s(request, options) + transfer_s(request)
+    return plate_s + drawer_s + short_s + challenges_s

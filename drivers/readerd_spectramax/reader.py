@@ -53,15 +53,19 @@ from readerd_spectramax.codec import (
 )
 from readerd_spectramax.codes import INVALID_ARGUMENT, NO_DATA, NOT_FOUND, needs_human, text_of
 from readerd_spectramax.dialect import Dialect
-from readerd_spectramax.options import SpectraMaxOptions, measurement_s, transfer_s
+from readerd_spectramax.options import (
+    HELD_UP_S,
+    SpectraMaxOptions,
+    measurement_s,
+    transfer_s,
+)
 from readerd_spectramax.platedata import OnColumn, PlateData, plate_decoder
 
 T = TypeVar("T")
 
 # Answers that were held up come one behind the other; this is a long time between two of them.
 QUIET_S = 0.25
-# Ten seconds of answers are more than anybody has asked for; then the next question will tell.
-MOST_PAUSES = 40
+MOST_PAUSES = int(HELD_UP_S / QUIET_S)
 # `!CSPEED` [P].
 CARRIAGE = {"normal": "8", "slow": "1"}
 

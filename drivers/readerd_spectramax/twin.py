@@ -47,8 +47,8 @@ OPEN, CLOSED = DOORS
 IDLE = "IDLE"
 # What [E] saw while measuring and after power-on.
 READING, AIR_CALIBRATION = "MEASURING", "AIR CAL206"
-# Commands that are answered whatever the instrument does.
-ALWAYS = ("", "STATUS", "CANCEL", "ERROR")
+# All that is safe while the instrument is busy [I]; it refuses the rest with 105 or 106.
+ALWAYS = ("STATUS", "CANCEL")
 MOST_WAVELENGTHS = 6
 
 Answer = Reply | Refusal | Status | ErrorLog | PlateData

@@ -42,6 +42,8 @@ KINDS = (
     "operator-stop",
     "wrong-instrument",
 )
+# The answer is whole and in time: nothing may come of it.
+HARMLESS = {"split", "coalesce", "late:4"}
 # Every command of a read, and how often it was answered when `settle` has been through once.
 SETTLED = {"STATUS": 2, "READTYPE": 1}
 READ_STEPS = (
@@ -110,12 +112,13 @@ async def tried(verb: Awaitable[object], within_s: float) -> None:
     assert now_s() - began_s <= within_s
 
 
-async def conversation(bench: Bench, verb: str, *, flipped: bool = False) -> None:
+async def conversation(bench: Bench, verb: str, kind: str, *, flipped: bool = False) -> None:
     await settle(bench)
     reply_s = bench.settings.reply_timeout_s
     for number in (1, 2):
         if verb == "read":
-            await read_a_new_plate(bench, number, flipped=flipped)
+            came = await read_a_new_plate(bench, number, flipped=flipped)
+            assert came or kind not in HARMLESS
         elif verb == "identify":
             await tried(bench.reader.identify(), bench.settings.start_up_timeout_s + 8 * reply_s)
         else:
@@ -135,7 +138,7 @@ async def conversation(bench: Bench, verb: str, *, flipped: bool = False) -> Non
 def test_every_fault_at_every_step_of_a_read_twice_in_a_row(step: str, kind: str) -> None:
     flipped = kind.startswith("flip") and step == "TRANSFER"
     quick((at(kind, step),), driver=DRIVER_M5).run(
-        lambda bench: conversation(bench, "read", flipped=flipped)
+        lambda bench: conversation(bench, "read", kind, flipped=flipped)
     )
 
 
@@ -143,21 +146,21 @@ def test_every_fault_at_every_step_of_a_read_twice_in_a_row(step: str, kind: str
 @pytest.mark.parametrize("after", POLLS)
 @pytest.mark.parametrize("verb", ["read", "park"])
 def test_every_fault_while_the_instrument_measures(verb: str, after: int, kind: str) -> None:
-    quick((at(kind, "STATUS", after),)).run(lambda bench: conversation(bench, verb))
+    quick((at(kind, "STATUS", after),)).run(lambda bench: conversation(bench, verb, kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("step", ["STATUS", "READTYPE"])
 @pytest.mark.parametrize("driver", [DRIVER_384_PLUS, DRIVER_M5], ids=lambda driver: driver.name)
 def test_every_fault_in_identify(driver: Driver, step: str, kind: str) -> None:
-    quick((at(kind, step),), driver=driver).run(lambda bench: conversation(bench, "identify"))
+    quick((at(kind, step),), driver=driver).run(lambda bench: conversation(bench, "identify", kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("step", ["STATUS", "CANCEL"])
 def test_every_fault_in_a_park_that_cancels(step: str, kind: str) -> None:
     bench = quick((at(kind, step, 4 if step == "STATUS" else 0),), options={"cancel": True})
-    bench.run(lambda bench: conversation(bench, "park"))
+    bench.run(lambda bench: conversation(bench, "park", kind))
 
 
 def sent_plate(plate: int) -> bytes:

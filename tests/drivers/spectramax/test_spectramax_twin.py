@@ -101,7 +101,7 @@ def test_while_measuring_only_status_and_cancel_are_safe() -> None:
     assert set(ask_twin(bench, READY)) == {OK}
     assert ask_twin(bench, b"!READ\r", 10.0) == [OK]
     assert ask_twin(bench, b"!STATUS\r", 17.9) == [OK + b"\r\nCLOSED\r\nMEASURING\r\n\r\n>"]
-    assert ask_twin(bench, b"!OPEN\r", 17.9) == [fail(106)]
+    assert ask_twin(bench, b"!OPEN\r!\r", 17.9) == [fail(106), fail(106)]
     assert ask_twin(bench, b"!TRANSFER\r", 17.9) == [fail(106, acknowledged=True)]
     assert ask_twin(bench, b"!STATUS\r", 18.0) == [OK + b"\r\nCLOSED\r\nIDLE\r\n\r\n>"]
     assert ask_twin(bench, b"!READ\r", 20.0) == [OK]
