@@ -219,6 +219,7 @@ class StateMessage(Message):
     run_id: str | None
     since: datetime
     reason: str | None
+    plate_barcode: str | None = None  # the plate that is armed
 
 
 class HealthMessage(Message):

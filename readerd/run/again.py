@@ -56,6 +56,7 @@ class Again:
             reason=reason,
             revision=newest.revision + 1,
             recovered=before.recovered,
+            clock_jumped=before.clock_jumped,
         )
         try:
             outcome = self._outcome(run_id, basis)
@@ -86,7 +87,12 @@ class Again:
             text = f"the instrument's last plate was read at {held} nm: it is not this run's"
             raise RequestError(ErrorCode.PLATE_MISMATCH, text)
         delivered = Delivered(reading=measured.reading, read_at={})
-        basis = Basis(reason=reason, revision=newest.revision + 1, recovered=True)
+        basis = Basis(
+            plate_map=plan.plate_map,
+            reason=reason,
+            revision=newest.revision + 1,
+            recovered=True,
+        )
         outcome = self._quantified(run_id, delivered, measured.raw, basis)
         told: dict[str, JsonValue] = {"revision": basis.revision}
         telling = self._scribe.tell(
@@ -116,6 +122,8 @@ class Again:
         )
         if basis.recovered:
             result = replace(result, flags=(*result.flags, Flag.RECOVERED))
+        if basis.clock_jumped:
+            result = replace(result, flags=(*result.flags, Flag.CLOCK_UNSYNCHRONISED))
         return Outcome(
             finished_at=self._scribe.now(),
             delivered=delivered,
@@ -124,9 +132,10 @@ class Again:
             basis=basis,
         )
 
-    def conclude(self, run_id: str) -> Outcome:
+    def conclude(self, run_id: str, *, clock_jumped: bool = False) -> Outcome:
         """The first revision, from the stored reading: what a restart repeats."""
-        return self._outcome(run_id, Basis())
+        _, plan, _ = self._scribe.recall(run_id)
+        return self._outcome(run_id, Basis(plate_map=plan.plate_map, clock_jumped=clock_jumped))
 
     def _known(self, run_id: str) -> None:
         if self._store.run(run_id) is None:

@@ -2,15 +2,17 @@
 
 Line n holds the message's hash (and an event's text), and the hash of line n-1 with it. Whoever
 changes, adds or takes away a line breaks the chain from there on; whoever changes a stored message
-no longer fits its line. The chain ends at its last line: keep the head elsewhere to see a cut tail.
+no longer fits its line; whoever takes a message away before retention may, or adds one, is seen
+too. The streams' counters say how long the chain must be. Somebody who can rewrite the whole file
+can forge all of that together: keep the head elsewhere to see it.
 """
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from readerd.errors import StoreError
 from readerd.run.journal import Journal
 
 FIRST: Final = b"\x00" * 32
@@ -43,29 +45,64 @@ def _line_hash(before: bytes, at: str, kind: str, event_id: str, digest: bytes) 
 
 
 def verify(db: sqlite3.Connection) -> Verified:
-    """Walk the whole chain and hold every stored message against its line."""
+    """Walk the whole chain and hold every stored message against its line; StoreError."""
+    try:
+        db.execute("BEGIN")  # one moment of a journal that may be in use
+        try:
+            return _verify(db)
+        finally:
+            db.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise StoreError(f"the journal cannot be read: {error}") from error
+
+
+def _verify(db: sqlite3.Connection) -> Verified:
+    (forgotten,) = db.execute("SELECT max(value) FROM meta WHERE name = 'forgotten'").fetchone()
     before, lines = FIRST, 0
-    for line, complaint, after in _walk(db, before):
+    for row in db.execute(_LINES):
         lines += 1
+        complaint = _complaint(lines, row, before, forgotten or "")
         if complaint is not None:
-            return Verified(lines, before.hex(), f"line {line}: {complaint}")
-        before = after
-    return Verified(lines, before.hex(), None)
+            return Verified(lines, before.hex(), f"line {row[0]}: {complaint}")
+        before = row[6]
+    return Verified(lines, before.hex(), _strangers(db, lines))
 
 
-def _walk(db: sqlite3.Connection, before: bytes) -> Iterator[tuple[int, str | None, bytes]]:
-    rows = db.execute(
-        "SELECT line, at, kind, audit.event_id, digest, body, hash, outbox.payload, results.payload"
-        " FROM audit LEFT JOIN outbox ON outbox.event_id = audit.event_id"
-        " LEFT JOIN results ON results.event_id = audit.event_id ORDER BY line"
-    )
-    for number, (line, at, kind, event_id, digest, body, line_hash, *copies) in enumerate(rows, 1):
-        complaint = None
-        if line != number:
-            complaint = f"line {number} is missing"
-        elif line_hash != _line_hash(before, at, kind, event_id, digest):
-            complaint = "does not continue the chain"
-        elif any(hashlib.sha256(copy).digest() != digest for copy in (body, *copies) if copy):
-            complaint = f"message {event_id} was changed after it was stored"
-        yield line, complaint, line_hash
-        before = line_hash
+_LINES: Final = (
+    "SELECT line, at, kind, audit.event_id, digest, body, hash, outbox.payload, results.payload"
+    " FROM audit LEFT JOIN outbox ON outbox.event_id = audit.event_id"
+    " LEFT JOIN results ON results.event_id = audit.event_id ORDER BY line"
+)
+
+
+def _complaint(number: int, row: tuple[Any, ...], before: bytes, forgotten: str) -> str | None:
+    line, at, kind, event_id, digest, body, line_hash, *copies = row
+    if line != number:
+        return f"line {number} is missing"
+    if line_hash != _line_hash(before, at, kind, event_id, digest):
+        return "does not continue the chain"
+    for copy in (body, *copies):
+        if copy is not None and hashlib.sha256(copy).digest() != digest:
+            return f"message {event_id} was changed after it was stored"
+    if kind == "event" and body is None:
+        return f"the text of event {event_id} is missing"
+    if copies[0] is None and at >= forgotten:
+        return f"message {event_id} was removed, and not by retention"
+    return None
+
+
+def _strangers(db: sqlite3.Connection, lines: int) -> str | None:
+    """What no line speaks of: lines cut off the end, messages put in beside the chain."""
+    (given,) = db.execute(
+        "SELECT coalesce(sum(value), 0) FROM meta WHERE name LIKE 'sequence.%'"
+    ).fetchone()
+    if int(given) != lines:
+        return f"{int(given)} messages were numbered, {lines} lines stand here"
+    for table in ("outbox", "results"):
+        found = db.execute(
+            f"SELECT event_id FROM {table} WHERE event_id NOT IN (SELECT event_id FROM audit)"
+            " LIMIT 1"
+        ).fetchone()
+        if found is not None:
+            return f"message {found[0]} in {table} has no line"
+    return None

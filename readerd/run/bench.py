@@ -105,7 +105,7 @@ class Bench:
         self.reason = reason
         self.rev += 1
         self.since = self._now()
-        (self._ready.set if self._state == "ready" else self._ready.clear)()
+        (self._ready.set if self._state in ("ready", "armed") else self._ready.clear)()
         log.debug("bench from=%s to=%s reason=%s", before, self._state, reason)
         self._on_change()
 
@@ -113,7 +113,7 @@ class Bench:
 
     def require_ready(self) -> Identity:
         """Who will measure; RequestError when nobody can now (and an early look for the reader)."""
-        if self._state == "ready" and self.identity is not None:
+        if self._state in ("ready", "armed") and self.identity is not None:
             return self.identity
         if self._state == "reading":
             raise RequestError(ErrorCode.BUSY, "the reader is reading a plate")
@@ -121,6 +121,15 @@ class Bench:
         code = ErrorCode.READER_FAULT if self._state == "needs_human" else ErrorCode.READER_OFFLINE
         why = f": {self.reason}" if self.reason else ""
         raise RequestError(code, f"the reader is {self._state.replace('_', ' ')}{why}")
+
+    def arm(self) -> None:
+        """A plate is announced; RequestError when the reader is not there for it."""
+        self.require_ready()
+        self._move("arm")
+
+    def disarm(self) -> None:
+        """No plate is announced any more."""
+        self._move("disarm")
 
     async def until_ready(self) -> None:
         """Wait until a read would be accepted."""

@@ -46,7 +46,8 @@ class Journal:
             self._prepare()
         except (sqlite3.Error, StoreError) as error:
             os.close(self._lock)
-            raise StoreError(f"journal {path}: {error}; the file is kept as it is") from error
+            text = str(error).removeprefix(f"journal {path}: ")
+            raise StoreError(f"journal {path}: {text}; the file is kept as it is") from error
 
     def _prepare(self) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
@@ -81,18 +82,26 @@ class Journal:
             try:
                 yield
             except BaseException:
-                self.db.execute("ROLLBACK")
+                if self.db.in_transaction:  # a full disk has rolled back by itself
+                    self.db.execute("ROLLBACK")
                 raise
             self.db.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreError(f"journal {self.path}: {error}") from error
 
     def all(self, sql: str, *values: object) -> list[Any]:
-        return self.db.execute(sql, values).fetchall()
+        """Every row; StoreError when the file fails."""
+        try:
+            return self.db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"journal {self.path}: {error}") from error
 
     def one(self, sql: str, *values: object) -> Any:
-        """The first row, None when there is none."""
-        return self.db.execute(sql, values).fetchone()
+        """The first row, None when there is none; StoreError when the file fails."""
+        try:
+            return self.db.execute(sql, values).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"journal {self.path}: {error}") from error
 
     def meta(self, name: str) -> str | None:
         row = self.one("SELECT value FROM meta WHERE name = ?", name)

@@ -13,7 +13,7 @@ from readerd.run.rows import STREAMS, Compose, OutboxRow, Place, Stored, StreamK
 
 Outcome = Literal["stored", "duplicate", "refused"]
 
-_COLUMNS: Final = "row_id, stream, sequence, topic, payload, event_id"
+_COLUMNS: Final = "row_id, stream, sequence, topic, payload, event_id, run_id, state, stored_at"
 
 
 class Outbox:
@@ -43,11 +43,12 @@ class Outbox:
 
     def broker_acked(self, row_ids: Sequence[int], at: str) -> None:
         """The broker has these rows; a repeat changes nothing."""
+        settled = "stream = 'event'" if self._required else "1"
         with self._journal.transaction():
             self._journal.db.executemany(
-                "UPDATE outbox SET state = 'broker_acked', acked_at = ?"
-                " WHERE row_id = ? AND state = 'stored'",
-                [(at, row_id) for row_id in row_ids],
+                "UPDATE outbox SET state = 'broker_acked', acked_at = ?,"
+                f" settled_at = iif({settled}, ?, NULL) WHERE row_id = ? AND state = 'stored'",
+                [(at, at, row_id) for row_id in row_ids],
             )
 
     def receipt(self, consumer: str, event_id: str, outcome: Outcome, ref: str, at: str) -> bool:
@@ -66,10 +67,10 @@ class Outbox:
                 "INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?, ?)",
                 (event_id, consumer, outcome, ref, at),
             )
-            self._settle(found[0], found[1], event_id)
+            self._settle(found[0], found[1], event_id, at)
         return True
 
-    def _settle(self, row_id: int, state: str, event_id: str) -> None:
+    def _settle(self, row_id: int, state: str, event_id: str, at: str) -> None:
         said = dict(
             self._journal.all("SELECT consumer, outcome FROM receipts WHERE event_id = ?", event_id)
         )
@@ -82,7 +83,8 @@ class Outbox:
         if move is not None:
             after = states.move(states.OUTBOX, state, move)
             self._journal.db.execute(
-                "UPDATE outbox SET state = ? WHERE row_id = ?", (after, row_id)
+                "UPDATE outbox SET state = ?, settled_at = ? WHERE row_id = ?",
+                (after, at if after == "confirmed" else None, row_id),
             )
 
     def offer_again(self, run_id: str) -> int:
@@ -98,20 +100,42 @@ class Outbox:
             if row[1] != "stored":
                 after = states.move(states.OUTBOX, row[1], "reoffer")
                 self._journal.db.execute(
-                    "UPDATE outbox SET state = ? WHERE row_id = ?", (after, row[0])
+                    "UPDATE outbox SET state = ?, settled_at = NULL WHERE row_id = ?",
+                    (after, row[0]),
                 )
         return int(row[2])
 
-    def offer_unsettled(self) -> int:
+    def offer_unsettled(self, up_to_row_id: int | None = None) -> int:
         """After a broker that may have forgotten: results without their receipts go out again."""
-        if not self._required:
+        newest = self.newest_unconfirmed() if up_to_row_id is None else up_to_row_id
+        if not newest:
             return 0
         with self._journal.transaction():
             changed = self._journal.db.execute(
-                "UPDATE outbox SET state = 'stored'"
-                " WHERE stream = 'result' AND state = 'broker_acked'"
+                "UPDATE outbox SET state = 'stored' WHERE stream = 'result'"
+                " AND state = 'broker_acked' AND row_id <= ?",
+                (newest,),
             )
         return changed.rowcount
+
+    def newest_unconfirmed(self) -> int:
+        """The last row that the broker has and a required consumer has not answered; 0: none."""
+        if not self._required:
+            return 0
+        sql = "SELECT max(row_id) FROM outbox WHERE state = 'broker_acked' AND stream = 'result'"
+        return int(self._journal.one(sql)[0] or 0)
+
+    def point_at(self, row_id: int, event: Compose, at: str) -> bool:
+        """Store, once, the event that points at a result too large to be sent."""
+        with self._journal.transaction():
+            row = self._journal.one("SELECT pointer, run_id FROM outbox WHERE row_id = ?", row_id)
+            if row is None or row[0] is not None:
+                return False
+            stored = self.put("event", row[1], event, at)
+            self._journal.db.execute(
+                "UPDATE outbox SET pointer = ? WHERE row_id = ?", (stored.event_id, row_id)
+            )
+        return True
 
     def between(self, kind: StreamKind, first: int, last: int, limit: int) -> list[OutboxRow]:
         """Rows of one stream by sequence, whatever their state: what a replay sends."""
@@ -122,12 +146,25 @@ class Outbox:
         """How many messages the broker does not have yet."""
         return int(self._journal.one("SELECT count(*) FROM outbox WHERE state = 'stored'")[0])
 
-    def unsettled(self) -> list[OutboxRow]:
+    def counts(self) -> dict[str, int]:
+        """How many messages wait for the broker, for a receipt, and were refused by a consumer."""
+        return {
+            "stored": self.waiting(),
+            "unconfirmed": self._count("broker_acked") if self._required else 0,
+            "refused": self._count("refused"),
+        }
+
+    def _count(self, state: str) -> int:
+        sql = "SELECT count(*) FROM outbox WHERE state = ? AND stream = 'result'"
+        return int(self._journal.one(sql, state)[0])
+
+    def unsettled(self, limit: int = 1000) -> list[OutboxRow]:
         """What has not reached the LIMS: not acknowledged, or results without their receipts."""
         results = "'stored', 'broker_acked', 'refused'" if self._required else "'stored', 'refused'"
         return self._rows(
             "(stream = 'event' AND state = 'stored')"
-            f" OR (stream = 'result' AND state IN ({results})) ORDER BY row_id"
+            f" OR (stream = 'result' AND state IN ({results})) ORDER BY row_id LIMIT ?",
+            limit,
         )
 
     def state_of(self, event_id: str) -> str | None:
@@ -146,18 +183,19 @@ class Outbox:
         return {kind: str(self._journal.meta(f"stream.{kind}")) for kind in STREAMS}
 
     def forget(self, before: str) -> Mapping[str, int]:
-        """Take what is settled and was stored before this moment; counts of what went.
+        """Take what was settled before this moment; counts of what went.
 
         Runs and the audit stay: who was read, and what was said, is never forgotten.
         """
         results = "'confirmed'" if self._required else "'broker_acked', 'confirmed'"
         with self._journal.transaction():
             messages = self._journal.db.execute(
-                "DELETE FROM outbox WHERE stored_at < ? AND ("
+                "DELETE FROM outbox WHERE settled_at < ?1 AND stored_at < ?1 AND ("
                 "(stream = 'event' AND state != 'stored') OR"
                 f" (stream = 'result' AND state IN ({results})))",
                 (before,),
             ).rowcount
+            self._journal.set_meta("forgotten", max(before, self._journal.meta("forgotten") or ""))
             gone = (
                 "run_id IN (SELECT id FROM runs WHERE finished_at < ?)"
                 " AND run_id NOT IN (SELECT run_id FROM outbox WHERE run_id IS NOT NULL)"
@@ -180,8 +218,19 @@ class Outbox:
                 topic=topic,
                 payload=payload,
                 event_id=event_id,
+                run_id=run_id,
+                state=state,
+                stored_at=stored_at,
             )
-            for row_id, stream, sequence, topic, payload, event_id in self._journal.all(
-                f"SELECT {_COLUMNS} FROM outbox WHERE {where}", *values
-            )
+            for (
+                row_id,
+                stream,
+                sequence,
+                topic,
+                payload,
+                event_id,
+                run_id,
+                state,
+                stored_at,
+            ) in self._journal.all(f"SELECT {_COLUMNS} FROM outbox WHERE {where}", *values)
         ]

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from readerd.assay.definition import Assay
-from readerd.errors import ErrorCode, RequestError
+from readerd.assay.layout import PlateMap, bind
+from readerd.errors import ErrorCode, InputError, RequestError
 from readerd.payload import Operator, Trigger
 from readerd.plate import Identity
 from readerd.run.report import Plan
@@ -33,9 +34,9 @@ class Rules:
     choice: AssaysSettings
     plates: PlatesSettings
 
-    def assay_for(self, request: RunRequest) -> Assay:
-        """The assay by name, else by barcode (first match wins), else the default."""
-        name = request.assay or self.choice.default
+    def assay_for(self, request: RunRequest, mapped: str | None = None) -> Assay:
+        """By name, else by barcode (first match wins), else the plate map's, else the default."""
+        name = request.assay or mapped or self.choice.default
         if request.assay is None and request.plate is not None:
             matches = (
                 assay
@@ -51,10 +52,8 @@ class Rules:
     def check_plate(self, request: RunRequest, *, was_read: bool) -> None:
         """RequestError unless the barcode, the re-read and the operator are as `[plates]` wants."""
         plate, rules = request.plate, self.plates
-        if plate is not None and not re.fullmatch(rules.barcode, plate):
-            raise RequestError(
-                ErrorCode.BARCODE_INVALID, f"barcode {plate!r} does not match {rules.barcode}"
-            )
+        if plate is not None:
+            self.check_barcode(plate)
         if was_read and rules.reread == "never":
             raise RequestError(
                 ErrorCode.ALREADY_READ,
@@ -68,8 +67,40 @@ class Rules:
         if rules.require_operator and request.operator is None:
             raise RequestError(ErrorCode.OPERATOR_MISSING, "say who reads: --operator NAME")
 
+    def check_barcode(self, plate: str) -> None:
+        """RequestError unless it looks as `[plates]` wants."""
+        if not re.fullmatch(self.plates.barcode, plate):
+            raise RequestError(
+                ErrorCode.BARCODE_INVALID,
+                f"barcode {plate!r} does not match {self.plates.barcode}",
+            )
 
-def make_plan(request: RunRequest, assay: Assay, identity: Identity, was_read: bool) -> Plan:
+    def check_mapped(self, plate: str | None, *, is_mapped: bool) -> None:
+        """RequestError when sample ids are required and the LIMS has sent none."""
+        if self.plates.plate_map == "required" and not is_mapped:
+            what = f"plate {plate}" if plate else "a plate without a barcode"
+            text = f"no plate map for {what}; plates.plate_map requires one before the read"
+            raise RequestError(ErrorCode.PLATE_MAP_MISSING, text)
+
+
+def check_map(plate_map: PlateMap, wells: int | None, assay: Assay) -> None:
+    """RequestError unless the map's positions and format are the assay's."""
+    if wells not in (None, assay.layout.format):
+        text = f"the plate map has {wells} wells, assay {assay.id} {assay.layout.format}"
+        raise RequestError(ErrorCode.FORMAT_UNSUPPORTED, text)
+    try:
+        bind(assay.layout, {}, plate_map)
+    except InputError as error:
+        raise RequestError(ErrorCode.INVALID_PAYLOAD, f"assay {assay.id}: {error}") from None
+
+
+def make_plan(
+    request: RunRequest,
+    assay: Assay,
+    identity: Identity,
+    was_read: bool,
+    plate_map: PlateMap | None = None,
+) -> Plan:
     """The plan, or RequestError when the instrument cannot measure what the assay needs."""
     return Plan(
         key=request.key,
@@ -82,6 +113,7 @@ def make_plan(request: RunRequest, assay: Assay, identity: Identity, was_read: b
         measurement_nm=_measurement(assay, identity),
         reference_nm=_reference(assay, identity),
         requested_reference_nm=assay.read.reference_nm or None,
+        plate_map=plate_map,
     )
 
 

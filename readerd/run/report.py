@@ -67,6 +67,7 @@ class Plan:
     measurement_nm: int
     reference_nm: int | None  # the wavelength that will be used
     requested_reference_nm: int | None  # the one that the assay asks for first
+    plate_map: PlateMap | None = None  # what the LIMS had said of this barcode by then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,7 @@ class Basis:
     reason: str | None = None
     revision: int = 1
     recovered: bool = False
+    clock_jumped: bool = False  # somebody set the clock while the plate was read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,9 @@ class OutboxRow:
     topic: str
     payload: bytes
     event_id: str
+    run_id: str | None
+    state: str
+    stored_at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,15 +18,17 @@ from pydantic import JsonValue
 
 from readerd.assay.definition import Assay
 from readerd.errors import ErrorCode, InstrumentError, RequestError
-from readerd.payload import Failure, RunEnded
+from readerd.payload import Failure, RunEnded, Trigger
 from readerd.plate import ReadRequest
 from readerd.run.again import Again
+from readerd.run.arming import Armed, Arming
 from readerd.run.bench import Bench
+from readerd.run.clock import ClockWatch
 from readerd.run.evidence import Evidence
 from readerd.run.feed import Feed
-from readerd.run.plan import Rules, RunRequest, make_plan
+from readerd.run.plan import Rules, RunRequest, check_map, make_plan
 from readerd.run.progress import Progress
-from readerd.run.report import Delivered, Outcome, Plan
+from readerd.run.report import Basis, Delivered, Outcome, Plan
 from readerd.run.rows import NewRun, ReadingRow
 from readerd.run.scribe import DELIVERED, PLAN, Scribe
 from readerd.run.store import Store
@@ -58,6 +60,7 @@ class Runner:
         feed: Feed,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         on_stored: Callable[[], None],
+        clock: ClockWatch | None = None,
     ) -> None:
         self.scribe = scribe
         self.rules = rules
@@ -65,6 +68,8 @@ class Runner:
         self.store = store
         self.feed = feed
         self.again = Again(scribe, store, bench, on_stored)
+        self.arming = Arming(bench, scribe, store, spawn, on_stored)
+        self._clock = clock
         self.spawn = spawn
         self.on_stored = on_stored
         self._current: str | None = None
@@ -130,12 +135,40 @@ class Runner:
         self._task.cancel()
         return self._current
 
-    def _plan(self, request: RunRequest) -> tuple[Assay, Plan]:
+    def arm(self, armed: Armed) -> None:
+        """Announce a plate; RequestError (journalled) when it could not be read."""
+        request = RunRequest(
+            key="", trigger=Trigger(kind=armed.source), plate=armed.plate, assay=armed.assay
+        )
+        try:
+            self._require_idle()
+            self.rules.check_barcode(armed.plate)
+            self.rules.assay_for(request, self._mapped(request))
+            self.arming.arm(armed)
+        except RequestError as refusal:
+            self._refuse(request, refusal)
+            raise
+
+    def _mapped(self, request: RunRequest) -> str | None:
+        stored = self.store.memory.plate_map(request.plate)
+        return stored.assay if stored else None
+
+    def _require_idle(self) -> None:
         if self._current is not None:
             raise RequestError(ErrorCode.BUSY, f"run {self._current} is under way")
+        if (why := self.store.journal.lacks_room()) is not None:
+            raise RequestError(ErrorCode.STORE_FULL, why)
+
+    def _plan(self, request: RunRequest) -> tuple[Assay, Plan]:
+        self._require_idle()
+        request = self.arming.taken(request)
         was_read = request.plate is not None and self.store.was_read(request.plate)
         self.rules.check_plate(request, was_read=was_read)
-        assay = self.rules.assay_for(request)
+        stored = self.store.memory.plate_map(request.plate)
+        assay = self.rules.assay_for(request, stored.assay if stored else None)
+        self.rules.check_mapped(request.plate, is_mapped=stored is not None)
+        if stored is not None:
+            check_map(stored.plate_map, stored.wells, assay)
         identity = self.bench.require_ready()
         formats = self.bench.driver.formats
         if assay.layout.format not in formats:
@@ -144,7 +177,8 @@ class Runner:
                 f"assay {assay.id} has {assay.layout.format} wells, {identity.model} reads"
                 f" {', '.join(map(str, formats))}",
             )
-        return assay, make_plan(request, assay, identity, was_read)
+        plate_map = stored.plate_map if stored else None
+        return assay, make_plan(request, assay, identity, was_read, plate_map)
 
     def _refuse(self, request: RunRequest, refusal: RequestError) -> None:
         log.warning("refused code=%s plate=%s text=%s", refusal.code, request.plate, refusal.text)
@@ -161,6 +195,7 @@ class Runner:
     # -- one plate ---------------------------------------------------------------------------
 
     async def _run(self, run_id: str, plan: Plan, assay: Assay, accepted_s: float) -> None:
+        offset_s = self._clock.offset_s() if self._clock else 0.0
         try:
             late_s = asyncio.get_running_loop().time() - accepted_s
             if late_s > START_WITHIN_S:
@@ -172,7 +207,8 @@ class Runner:
             self.on_stored()
             log.info("run=%s state=reading plate=%s assay=%s", run_id, plan.plate, assay.id)
             if await self._measure(run_id, plan, assay):
-                self._conclude(run_id)
+                jumped = self._clock is not None and self._clock.jumped_since(offset_s)
+                self._conclude(run_id, clock_jumped=jumped)
         finally:
             self._current = None
 
@@ -211,10 +247,10 @@ class Runner:
             progress.end()
         return False
 
-    def _conclude(self, run_id: str) -> None:
+    def _conclude(self, run_id: str, *, clock_jumped: bool = False) -> None:
         """From the stored reading to the stored result: what a restart repeats."""
         run, plan, assay = self.scribe.recall(run_id)
-        outcome = self.again.conclude(run_id)
+        outcome = self.again.conclude(run_id, clock_jumped=clock_jumped)
         result = outcome.result
         if result is None:
             raise RuntimeError(f"run {run_id} was quantified without a result")
@@ -241,6 +277,7 @@ class Runner:
             failure=failure,
             identity=self.bench.identity,
             raw=row.raw if row else None,
+            basis=Basis(plate_map=plan.plate_map),
         )
         kind = "interrupted" if how == "interrupt" else "failed"
         telling = self.scribe.tell(

@@ -43,7 +43,7 @@ CREATE TABLE results (
 ) STRICT;
 
 CREATE TABLE outbox (
-  row_id    INTEGER PRIMARY KEY,
+  row_id    INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused, whatever retention takes
   stream    TEXT NOT NULL,              -- result | event
   sequence  INTEGER NOT NULL,
   topic     TEXT NOT NULL,              -- below the root topic
@@ -53,6 +53,8 @@ CREATE TABLE outbox (
   state     TEXT NOT NULL,
   stored_at TEXT NOT NULL,
   acked_at  TEXT,
+  settled_at TEXT,                      -- retention counts from here
+  pointer   TEXT,                       -- event that points at a result too large for the broker
   UNIQUE (stream, sequence)
 ) STRICT;
 CREATE INDEX outbox_by_state ON outbox (state, row_id);
@@ -82,5 +84,13 @@ CREATE TABLE audit (
 CREATE TABLE commands (
   request_id TEXT PRIMARY KEY,
   at         TEXT NOT NULL,
-  answers    TEXT NOT NULL              -- JSON list of the answers, to be given again
+  run_id     TEXT,                      -- the run whose end is still to be answered
+  told       TEXT NOT NULL              -- JSON: to whom, and the answers, to be given again
+) STRICT;
+CREATE INDEX commands_by_run ON commands (run_id);
+
+CREATE TABLE plate_maps (
+  barcode TEXT PRIMARY KEY,
+  at      TEXT NOT NULL,
+  told    TEXT NOT NULL                 -- JSON of StoredMap: the newest that the LIMS sent
 ) STRICT;

@@ -48,6 +48,7 @@ class PlatesSettings(Settings):
     """`[plates]`: what a barcode looks like and what must be known before a read."""
 
     barcode: Pattern = r"^[A-Za-z0-9._-]{1,64}$"
+    plate_map: Literal["optional", "required"] = "optional"
     reread: Literal["with-reason", "free", "never"] = "with-reason"
     require_operator: bool = False
 

@@ -18,7 +18,14 @@ BENCH: Final[Table] = {
         "lost": "absent",
         "stuck": "needs_human",
     },
-    "ready": {"read": "reading", "failed": "recovering", "lost": "absent"},
+    "ready": {"arm": "armed", "read": "reading", "failed": "recovering", "lost": "absent"},
+    "armed": {
+        "arm": "armed",
+        "disarm": "ready",
+        "read": "reading",
+        "failed": "recovering",
+        "lost": "absent",
+    },
     "reading": {"delivered": "ready", "failed": "recovering", "lost": "absent"},
     "recovering": {
         "parked": "hello",
@@ -48,8 +55,8 @@ OUTBOX: Final[Table] = {
         "refusal": "refused",
         "reoffer": "stored",
     },
-    "confirmed": {"reoffer": "stored"},
-    "refused": {"reoffer": "stored"},
+    "confirmed": {"receipt": "confirmed", "refusal": "refused", "reoffer": "stored"},
+    "refused": {"receipt": "confirmed", "refusal": "refused", "reoffer": "stored"},
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from readerd.run import states
 from readerd.run.journal import Journal
+from readerd.run.memory import Memory
 from readerd.run.outbox import Outbox
 from readerd.run.rows import Compose, NewRun, ReadingRow, ResultRow, RunRow, Telling
 
@@ -22,6 +23,7 @@ class Store:
     def __init__(self, path: Path, required_receipts: tuple[str, ...] = ()) -> None:
         self.journal = Journal(path)
         self.outbox = Outbox(self.journal, required_receipts)
+        self.memory = Memory(self.journal)
 
     def close(self) -> None:
         self.journal.close()
