@@ -120,7 +120,7 @@ def _kept(make: MakesDecoder, beginning: bytes, filling: bytes) -> int:
         decoder.feed(beginning)
         before, _ = tracemalloc.get_traced_memory()
         for _ in range(ENDLESS_BYTES // len(piece)):
-            if decoder.feed(piece) is not None:
+            if decoder.feed(bytes(bytearray(piece))) is not None:  # a copy: who keeps it, pays
                 return 0
             now, _ = tracemalloc.get_traced_memory()
             if now - before > MOST_KEPT_BYTES:
