@@ -104,9 +104,10 @@ def _absolute_paths(document: dict[str, Any], base: Path) -> None:
         if isinstance(table, dict) and isinstance(table.get(key), str) and table[key]:
             table[key] = str(base.absolute() / table[key])
     reader = document.get("reader")
-    if isinstance(reader, dict) and str(reader.get("port", "")).startswith("serial:"):
-        device = str(reader["port"]).removeprefix("serial:")
-        reader["port"] = f"serial:{base.absolute() / device}" if device else "serial:"
+    port = str(reader.get("port", "")) if isinstance(reader, dict) else ""
+    device = port.removeprefix("serial:")
+    if port.startswith("serial:") and device and not device.startswith(("by-id/", "by-path/")):
+        document["reader"]["port"] = f"serial:{base.absolute() / device}"
 
 
 def _collect(mistakes: list[Mistake], validate: Callable[[], T], under: str = "") -> T | None:

@@ -81,6 +81,7 @@ class Identity:
     serial: str | None = None
     firmware: str | None = None
     wavelengths_nm: tuple[int, ...] | None = None  # fitted filters; None = any (a monochromator)
+    names_itself: bool = True  # False: the model is what the configuration says, nobody told
 
     def offers(self, wavelength_nm: int) -> bool:
         return self.wavelengths_nm is None or wavelength_nm in self.wavelengths_nm

@@ -54,9 +54,19 @@ def test_relative_paths_are_relative_to_the_file(
     assert list(config.assay_by_id) == ["il6-elisa"]
 
 
-def test_absolute_paths_stay(folder: Path) -> None:
-    (folder / "r.toml").write_text(RIGHT.replace("serial:tty", "serial:/dev/ttyUSB0"))
-    assert load_config(folder / "r.toml").reader.port == "serial:/dev/ttyUSB0"
+@pytest.mark.parametrize(
+    "port",
+    [
+        "serial:/dev/ttyUSB0",
+        "serial:by-id/usb-FTDI_1-if00-port0",
+        "tcp://host:4001",
+        "visa:ASRL1::INSTR",
+        "twin:",
+    ],
+)
+def test_every_other_port_stays_as_it_is_written(folder: Path, port: str) -> None:
+    (folder / "r.toml").write_text(RIGHT.replace("serial:tty", port))
+    assert load_config(folder / "r.toml").reader.port == port
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ DRIVER = Driver(
     models=(MODEL,),
     formats=(96,),
     photometric_range=(-LIMIT_OD, LIMIT_OD),
+    wavelengths="eight filter positions, 400-750 nm; the instrument says which are fitted",
     options=Model680Options,
     line=line,
     open=Model680,

@@ -16,6 +16,7 @@ DRIVER = Driver(
     models=(MODEL,),
     formats=(96, 384),
     photometric_range=(-LIMIT_OD, LIMIT_OD),
+    wavelengths="any",
     options=SimOptions,
     line=line,
     open=SimReader,

@@ -35,6 +35,7 @@ def _driver(dialect: Dialect) -> Driver:
         models=(dialect.model,),
         formats=(96, 384),
         photometric_range=(-LIMIT_OD, LIMIT_OD),
+        wavelengths="monochromator; its range is an option",
         options=SpectraMaxOptions,
         line=line,
         open=partial(SpectraMax, dialect),

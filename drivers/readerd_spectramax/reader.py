@@ -299,7 +299,7 @@ class SpectraMax:
         return tuple(f"error log: {entry}" for entry in log.entries)
 
     def _identity(self) -> Identity:
-        return Identity(model=self._dialect.model)
+        return Identity(model=self._dialect.model, names_itself=False)
 
     def _notes(self) -> tuple[str, ...]:
         single = (

@@ -55,6 +55,7 @@ def check(path: Path) -> None:
 def drivers(as_json: bool) -> None:
     """The installed drivers: models, formats, range, and what was proven with which evidence."""
     from readerd.driver import catalog
+    from readerd.driver.address import FORMS
 
     found = [catalog.find(name) for name in catalog.installed()]
     if as_json:
@@ -65,6 +66,8 @@ def drivers(as_json: bool) -> None:
                 "models": driver.models,
                 "formats": driver.formats,
                 "photometric_range": driver.photometric_range,
+                "wavelengths": driver.wavelengths,
+                "ports": list(FORMS.values()),
                 "proven": driver.proven,
                 "options": driver.options.model_json_schema()["properties"],
             }
@@ -78,6 +81,8 @@ def drivers(as_json: bool) -> None:
         click.echo(f"  models    {', '.join(driver.models)}")
         formats = ", ".join(map(str, driver.formats))
         click.echo(f"  formats   {formats} wells, {low:g} to {high:g} OD")
+        click.echo(f"  light     {driver.wavelengths}")
+        click.echo(f"  ports     {', '.join(FORMS.values())}")
         click.echo(f"  proven    {'; '.join(driver.proven) or 'by nothing yet'}")
         for name, field in driver.options.model_fields.items():
             text = " ".join((field.description or "").split())

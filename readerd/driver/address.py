@@ -11,6 +11,7 @@ settings: `serial:/dev/ttyUSB0?baud=19200&parity=E&data_bits=7&stop_bits=2&rtsct
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -39,11 +40,22 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
+Kind = Literal["serial", "tcp", "rfc2217", "visa", "twin"]
+# How each kind is written.
+FORMS: Mapping[Kind, str] = {
+    "serial": "serial:PATH",
+    "tcp": "tcp://HOST:PORT",
+    "rfc2217": "rfc2217://HOST:PORT",
+    "visa": "visa:RESOURCE",
+    "twin": "twin:",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class PortAddress:
     """What a port text names. `settings` overrule the driver's own line settings."""
 
-    kind: Literal["serial", "tcp", "rfc2217", "visa", "twin"]
+    kind: Kind
     path: str = ""  # a device, or a VISA resource
     host: str = ""
     number: int = 0

@@ -83,6 +83,7 @@ class Driver:
     models: tuple[str, ...]
     formats: tuple[int, ...]
     photometric_range: tuple[float, float]  # optical densities; beyond it a value is SATURATED
+    wavelengths: str  # in words: fitted filters or a monochromator, and its range where it is known
     options: type[Options]
     line: Callable[[Any], LineSettings]  # from options
     open: Callable[[Link, Any], Reader]  # link, options
