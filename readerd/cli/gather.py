@@ -58,4 +58,24 @@ def collect(
     main(settings, target, lambda line: click.echo(line, err=True))
 
 
-VERBS = (collect,)
+@click.group()
+def schema() -> None:
+    """What the messages look like, for programs."""
+
+
+@schema.command()
+@click.argument("directory", type=FILE)
+def export(directory: Path) -> None:
+    """Write a JSON Schema for each message, and the AsyncAPI document, into DIRECTORY."""
+    import json
+
+    from readerd.cli.options import write_text
+    from readerd.cli.schemas import asyncapi, json_schemas
+
+    documents = {**json_schemas(), "asyncapi.json": asyncapi()}
+    for name, document in documents.items():
+        write_text(directory / name, json.dumps(document, indent=2) + "\n")
+    click.echo(f"{directory}: {len(documents)} files")
+
+
+VERBS = (collect, schema)
