@@ -12,6 +12,8 @@ from readerd.errors import ReaderdError
 REFUSED_FROM: Final = 0x80
 # MQTT 5.0, 2.4: another connection came with our client id.
 SESSION_TAKEN_OVER: Final = 0x8E
+# MQTT 5.0, 3.3: headers, lengths, packet id and the numbers of the properties that we use.
+PACKET_OVERHEAD: Final = 32
 
 
 class BrokerLost(ReaderdError):
@@ -32,6 +34,12 @@ class Outgoing:
     retain: bool = False
     expiry_s: int | None = None
     content_type: str = "application/json"
+    correlation: bytes | None = None
+
+    def most_bytes(self) -> int:
+        """An upper bound of its size on the wire."""
+        extra = len(self.correlation or b"") + len(self.content_type)
+        return len(self.topic.encode()) + len(self.payload) + extra + PACKET_OVERHEAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +66,10 @@ class Connection(Protocol):
         """How many QoS 1 messages the broker takes at once."""
         ...
 
+    def takes(self, message: Outgoing) -> bool:
+        """Whether the message is within the packet size that the broker allows."""
+        ...
+
     def publish(self, message: Outgoing) -> asyncio.Future[int]:
         """Hand it over now; the future becomes the acknowledgement's reason code (QoS 0: 0).
 
@@ -69,8 +81,11 @@ class Connection(Protocol):
         """Whether bytes handed over before still wait for the network."""
         ...
 
-    def subscribe(self, topic_filter: str) -> asyncio.Future[int]:
-        """Ask for a filter, not for what is retained there; the answer's reason code, as above."""
+    def subscribe(self, topic_filter: str, *, retained: bool = False) -> asyncio.Future[int]:
+        """Ask for a filter; the answer's reason code, as above.
+
+        On MQTT 5 what is retained there comes only when it is asked for; 3.1.1 cannot leave it out.
+        """
         ...
 
     def incoming(self) -> AsyncIterator[Incoming]:

@@ -25,6 +25,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from readerd.edge.broker import REFUSED_FROM, BrokerLost, Connection, Outgoing
+from readerd.edge.echo import Echoes
 from readerd.edge.timing import Pause, Timing
 
 # CloudEvents, MQTT protocol binding 1.0, section 3.2: the structured mode's content type.
@@ -67,6 +68,10 @@ class Refusals(Protocol):
 
     def accepted(self, topic: str) -> None: ...
 
+    def too_large(self, row: OutboxRow) -> None:
+        """The broker takes no packet of this size; told once for each connection."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
@@ -95,6 +100,8 @@ class Drain:
         self._refusals = refusals
         self._timing = timing
         self._stir = asyncio.Event()
+        self._echoes: Echoes | None = None
+        self._too_large: set[int] = set()
         self._flights: dict[int, _Flight] = {}
         self._cursor = 0
         self._ahead: deque[OutboxRow] = deque()
@@ -105,10 +112,22 @@ class Drain:
         """A row was stored."""
         self._stir.set()
 
+    def offer_again(self) -> None:
+        """Rows that had been closed are in state stored again."""
+        self._start_over()
+
+    def echo(self, topic: str, payload: bytes) -> None:
+        """This came back to us on one of our own topics."""
+        if self._echoes is not None:
+            self._echoes.heard(topic, payload)
+
     async def run(self, connection: Connection) -> None:
         """Drain into this connection until BrokerLost or cancellation."""
         self._flights.clear()
         self._held_until.clear()
+        self._too_large.clear()
+        is_blind = connection.version == "3.1.1"  # its acknowledgements say nothing
+        self._echoes = Echoes(self._timing.echo_within_s) if is_blind else None
         self._start_over()
         try:
             while True:
@@ -131,8 +150,14 @@ class Drain:
                 continue  # whatever happened meanwhile may have emptied it
             row = self._ahead.popleft()
             self._cursor = row.row_id
-            if row.row_id not in self._flights and not self._is_held(row.topic):
-                self._send(connection, row)
+            if row.row_id in self._flights or self._is_held(row.topic):
+                continue
+            message = self._message(row)
+            if connection.takes(message):
+                self._send(connection, row, message)
+            elif row.row_id not in self._too_large:
+                self._too_large.add(row.row_id)
+                self._refusals.too_large(row)
         return True
 
     def _unanswered(self) -> list[_Flight]:
@@ -147,14 +172,17 @@ class Drain:
             flight.row.topic == topic for flight in self._flights.values()
         )
 
-    def _send(self, connection: Connection, row: OutboxRow) -> None:
-        answer = connection.publish(
-            Outgoing(
-                topic=f"{self._root_topic}/{row.topic}",
-                payload=row.payload,
-                content_type=CONTENT_TYPE,
-            )
+    def _message(self, row: OutboxRow) -> Outgoing:
+        return Outgoing(
+            topic=f"{self._root_topic}/{row.topic}",
+            payload=row.payload,
+            content_type=CONTENT_TYPE,
         )
+
+    def _send(self, connection: Connection, row: OutboxRow, message: Outgoing) -> None:
+        answer = connection.publish(message)
+        if self._echoes is not None:
+            answer = self._echoes.expect(message.topic, message.payload, answer)
         answer.add_done_callback(lambda _: self._stir.set())
         deadline = _loop_time() + self._timing.acknowledge_within_s
         self._flights[row.row_id] = _Flight(row, answer, deadline)

@@ -13,6 +13,7 @@ import os
 import socket
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,8 +27,9 @@ from ulid import ULID
 
 from readerd.assay.layout import Binding, PlateMap
 from readerd.edge.bodies import AbortBody, B, CarrierBody, ReadBody, ReasonBody, ReviseBody
-from readerd.errors import ConfigError, ErrorCode, Mistake, RequestError
+from readerd.errors import ConfigError, ErrorCode, Mistake, RequestError, StoreError
 from readerd.payload import Operator, Trigger
+from readerd.run.audit import verify_file
 from readerd.run.feed import Feed
 from readerd.run.plan import RunRequest
 from readerd.run.runner import Runner
@@ -50,11 +52,27 @@ HEARTBEAT_S: Final = 15.0
 
 # What `GET /v1/status` and `/healthz` tell; the daemon composes it.
 Status = Callable[[], dict[str, Any]]
+# A run's newest result goes out again; its sequence number.
+Resend = Callable[[str], int]
+OnBroken = Callable[[StoreError], None]
 
 
-def application(runner: Runner, store: Store, feed: Feed, status: Status) -> Starlette:
-    """The one application, for every socket."""
-    door = _Door(runner, store, feed, status)
+def application(
+    runner: Runner,
+    store: Store,
+    feed: Feed,
+    status: Status,
+    resend: Resend,
+    on_broken: OnBroken,
+) -> Starlette:
+    """The one application, for every socket; `on_broken` is told when the journal fails."""
+    door = _Door(runner, store, feed, status, resend)
+
+    async def broken(request: Request, error: Exception) -> Response:
+        if isinstance(error, StoreError):
+            on_broken(error)
+        return JSONResponse({"error": ErrorCode.INTERNAL, "text": str(error)}, status_code=500)
+
     return Starlette(
         routes=[
             Route("/v1/runs", door.submit, methods=["POST"]),
@@ -63,13 +81,16 @@ def application(runner: Runner, store: Store, feed: Feed, status: Status) -> Sta
             Route("/v1/runs/{run_id}/evidence", door.evidence),
             Route("/v1/runs/{run_id}/revise", door.revise, methods=["POST"]),
             Route("/v1/runs/{run_id}/recover", door.recover, methods=["POST"]),
+            Route("/v1/runs/{run_id}/resend", door.resend, methods=["POST"]),
+            Route("/v1/outbox", door.outbox),
+            Route("/v1/audit", door.audit),
             Route("/v1/abort", door.abort, methods=["POST"]),
             Route("/v1/carrier", door.carrier, methods=["POST"]),
             Route("/v1/status", door.status),
             Route("/v1/events", door.events),
             Route("/healthz", door.healthz),
         ],
-        exception_handlers={RequestError: _refusal},
+        exception_handlers={RequestError: _refusal, StoreError: broken},
     )
 
 
@@ -81,11 +102,14 @@ async def _refusal(request: Request, error: Exception) -> Response:
 
 
 class _Door:
-    def __init__(self, runner: Runner, store: Store, feed: Feed, status: Status) -> None:
+    def __init__(
+        self, runner: Runner, store: Store, feed: Feed, status: Status, resend: Resend
+    ) -> None:
         self._runner = runner
         self._store = store
         self._feed = feed
         self._status = status
+        self._resend = resend
 
     async def submit(self, request: Request) -> Response:
         body = await _body(request, ReadBody)
@@ -140,6 +164,24 @@ class _Door:
         run_id, body = request.path_params["run_id"], await _body(request, ReasonBody)
         revision = await self._runner.again.recover(run_id, body.reason)
         return JSONResponse({"run_id": run_id, "revision": revision})
+
+    async def resend(self, request: Request) -> Response:
+        run_id = request.path_params["run_id"]
+        return JSONResponse({"run_id": run_id, "sequence": self._resend(run_id)})
+
+    async def outbox(self, request: Request) -> Response:
+        """What has not reached the LIMS, oldest first."""
+        keys = ("sequence", "event_id", "run_id", "state", "stored_at")
+        told = [
+            {"stream": row.stream_kind, **{key: getattr(row, key) for key in keys}}
+            for row in self._store.outbox.unsettled()
+        ]
+        return JSONResponse({"counts": self._store.outbox.counts(), "messages": told})
+
+    async def audit(self, request: Request) -> Response:
+        """The walk along the whole chain, beside the daemon and not in its way."""
+        found = await asyncio.to_thread(verify_file, self._store.journal.path)
+        return JSONResponse(asdict(found))
 
     async def abort(self, request: Request) -> Response:
         body = await _body(request, AbortBody)

@@ -48,6 +48,7 @@ WINDOW: Final = 20
 UNSUPPORTED_VERSION: Final = 0x84
 # MQTT 5.0, 3.8.3.1: send nothing that was retained before the subscription.
 NO_RETAINED: Final = 2
+SEND_RETAINED: Final = 0
 # Messages from outside that wait for us; more are dropped, a broker must not fill our memory.
 INCOMING_LIMIT: Final = 200
 CUT_WITHIN_S: Final = 0.5
@@ -202,11 +203,15 @@ def _client(
 
 
 @lru_cache(maxsize=16)  # paho takes longer to make them than to send them, and never writes on them
-def _publish_properties(content_type: str, expiry_s: int | None) -> Properties:
+def _publish_properties(
+    content_type: str, expiry_s: int | None, correlation: bytes | None
+) -> Properties:
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     properties.ContentType = content_type
     if expiry_s is not None:
         properties.MessageExpiryInterval = expiry_s
+    if correlation is not None:
+        properties.CorrelationData = correlation
     return properties
 
 
@@ -216,6 +221,7 @@ class _Link:
     def __init__(self, client: aiomqtt.Client, sock: socket.socket, version: str) -> None:
         self.version = version
         self.window = WINDOW
+        self._most_bytes: int | None = None
         self._client = client
         self._paho = client._client
         self._sock = sock
@@ -277,15 +283,23 @@ class _Link:
     def _properties(self, message: Outgoing) -> Properties | None:
         if self.version != "5":
             return None
-        return _publish_properties(message.content_type, message.expiry_s)
+        return _publish_properties(message.content_type, message.expiry_s, message.correlation)
+
+    def takes(self, message: Outgoing) -> bool:
+        return self._most_bytes is None or message.most_bytes() <= self._most_bytes
 
     def is_congested(self) -> bool:
         return self._paho.want_write()
 
-    def subscribe(self, topic_filter: str) -> asyncio.Future[int]:
+    def subscribe(self, topic_filter: str, *, retained: bool = False) -> asyncio.Future[int]:
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         if self.version == "5":
-            options = SubscribeOptions(qos=1, retainHandling=NO_RETAINED)
+            # As published: who publishes a command retained while we listen is told at once.
+            options = SubscribeOptions(
+                qos=1,
+                retainAsPublished=retained,
+                retainHandling=SEND_RETAINED if retained else NO_RETAINED,
+            )
             result, mid = self._paho.subscribe(topic_filter, options=options)
         else:
             result, mid = self._paho.subscribe(topic_filter, qos=1)
@@ -322,6 +336,7 @@ class _Link:
     ) -> None:
         self.window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
         self._paho._max_inflight_messages = self.window
+        self._most_bytes = getattr(properties, "MaximumPacketSize", None)
         if reason.is_failure and not self._lost.done():
             self._lost.set_result((f"the broker refused: {reason}", _code(reason)))
         self._connect_callback(client, userdata, flags, reason, properties)

@@ -73,13 +73,14 @@ class Presence:
         )
 
     def state(self) -> StateMessage:
-        bench = self._bench
+        bench, armed = self._bench, self._runner.arming.current
         return StateMessage(
             state=bench.state,
             rev=bench.rev,
             run_id=self._runner.current_run if bench.state == "reading" else None,
             since=bench.since,
             reason=bench.reason,
+            plate_barcode=armed.plate if armed else None,
         )
 
     def health(self) -> HealthMessage:
@@ -88,7 +89,7 @@ class Presence:
         return HealthMessage(
             ok=state in ("ready", "armed", "reading"),
             checks={"reader": state},
-            outbox={"stored": self._store.outbox.waiting()},
+            outbox=self._store.outbox.counts(),
             last_sequence=self._store.outbox.last_sequence(),
             at=self._now(),
         )

@@ -32,7 +32,8 @@ from readerd.edge.broker import (
     Outgoing,
     answered,
 )
-from readerd.edge.drain import Drain, Outbox
+from readerd.edge.drain import Drain, Outbox, OutboxRow
+from readerd.edge.letters import Letters
 from readerd.edge.retained import Retained
 from readerd.edge.timing import Timing
 from readerd.payload import StatusMessage, encode
@@ -43,10 +44,14 @@ OnMessage = Callable[[Incoming], None]
 # An alarm's code, and what is the matter; None when it is over.
 OnAlarm = Callable[[str, str | None], None]
 OnLink = Callable[[bool], None]
+OnTooLarge = Callable[[OutboxRow], None]
 
 PUBLISH_REFUSED: Final = "publish-refused"
 SUBSCRIBE_REFUSED: Final = "subscribe-refused"
 DUPLICATE_CLIENT_ID: Final = "duplicate-client-id"
+PAYLOAD_TOO_LARGE: Final = "payload-too-large"
+# What we hear of ourselves to know that it was published, where the broker cannot say no.
+ECHOED: Final = ("result", "event")
 
 
 class Publisher:
@@ -66,6 +71,7 @@ class Publisher:
         now: Callable[[], datetime],
         on_alarm: OnAlarm = lambda code, text: None,
         on_link: OnLink = lambda connected: None,
+        on_too_large: OnTooLarge = lambda row: None,
         inbox: Mapping[str, OnMessage] | None = None,
         timing: Timing | None = None,
     ) -> None:
@@ -77,7 +83,9 @@ class Publisher:
         self._on_link = on_link
         self._inbox = {"status": self._own_status, **(inbox or {})}
         self._timing = timing or Timing()
-        refusals = _Refusals(on_alarm)
+        refusals = _Refusals(on_alarm, on_too_large)
+        self._refusals = refusals
+        self.letters = Letters(self._timing)
         self._drain = Drain(outbox, root_topic, now=now, refusals=refusals, timing=self._timing)
         self._retained = Retained(root_topic, refusals=refusals, timing=self._timing)
         self._connection: Connection | None = None
@@ -92,6 +100,14 @@ class Publisher:
     def wake(self) -> None:
         """A row was stored: offer it now."""
         self._drain.wake()
+
+    def offer_again(self) -> None:
+        """Rows that had been closed are in state stored again."""
+        self._drain.offer_again()
+
+    def takes(self, message: Outgoing) -> bool:
+        """Whether the broker allows a message of this size; without a broker: yes."""
+        return self._connection is None or self._connection.takes(message)
 
     def publish_retained(self, topic: str, payload: bytes) -> None:
         """Stand this on the broker, now or when there is one; an empty payload takes it away."""
@@ -153,6 +169,7 @@ class Publisher:
         async with self._connect(will) as connection:
             log.info("mqtt link=up version=%s session=%d", connection.version, self._session)
             self._quiet = False
+            self._refusals.oversized.clear()
             self._connection = connection
             self._retained.put("status", self._status_message("online", self._now()).payload)
             self._on_link(True)
@@ -168,17 +185,30 @@ class Publisher:
 
     async def _talk(self, connection: Connection) -> None:
         await self._subscribe(connection)
-        await _together(self._retained.run(connection), self._drain.run(connection))
+        await _together(
+            self._retained.run(connection),
+            self._drain.run(connection),
+            self.letters.run(connection),
+        )
 
     async def _stand(self) -> None:
         """After a while the connection has proved itself, and the next loss is a first one."""
         await asyncio.sleep(self._timing.steady_after_s)
         self._pause.reset()
         self._on_alarm(DUPLICATE_CLIENT_ID, None)
+        if not self._refusals.oversized:
+            self._on_alarm(PAYLOAD_TOO_LARGE, None)
         await asyncio.Event().wait()
 
     async def _subscribe(self, connection: Connection) -> None:
-        asked = [(name, connection.subscribe(f"{self._root_topic}/{name}")) for name in self._inbox]
+        names = [*self._inbox, *(ECHOED if connection.version == "3.1.1" else ())]
+        asked = [(name, connection.subscribe(f"{self._root_topic}/{name}")) for name in names]
+        if connection.version == "5":  # who has left a retained command there is to be told
+            asked += [
+                (name, connection.subscribe(f"{self._root_topic}/{name}", retained=True))
+                for name in self._inbox
+                if name.endswith("/#")
+            ]
         refused: list[str] = []
         for topic_filter, answer in asked:
             reason = await answered(answer, self._timing.acknowledge_within_s, topic_filter)
@@ -192,6 +222,8 @@ class Publisher:
         by_segment = {key.partition("/")[0]: tell for key, tell in self._inbox.items()}
         async for message in connection.incoming():
             topic = message.topic.removeprefix(f"{self._root_topic}/")
+            if topic in ECHOED:
+                self._drain.echo(message.topic, message.payload)
             tell = by_segment.get(topic.partition("/")[0])
             if tell is not None:
                 tell(message)
@@ -228,8 +260,10 @@ class Publisher:
 class _Refusals:
     """Which topics the broker refuses now; one alarm for all of them, told when they change."""
 
-    def __init__(self, on_alarm: OnAlarm) -> None:
+    def __init__(self, on_alarm: OnAlarm, on_too_large: OnTooLarge) -> None:
         self._on_alarm = on_alarm
+        self._on_too_large = on_too_large
+        self.oversized: set[int] = set()
         self._reasons: dict[str, int] = {}
 
     def refused(self, topic: str, reason: int) -> None:
@@ -242,6 +276,14 @@ class _Refusals:
         if self._reasons.pop(topic, None) is not None:
             log.info("mqtt topic=%s accepted_again=true", topic)
             self._tell()
+
+    def too_large(self, row: OutboxRow) -> None:
+        self.oversized.add(row.row_id)
+        count = len(self.oversized)
+        log.warning("mqtt topic=%s too_large=%d", row.topic, len(row.payload))
+        text = f"{count} messages are larger than the broker allows, and wait in the journal"
+        self._on_alarm(PAYLOAD_TOO_LARGE, text)
+        self._on_too_large(row)
 
     def _tell(self) -> None:
         names = ", ".join(f"{topic} ({reason:#04x})" for topic, reason in self._reasons.items())

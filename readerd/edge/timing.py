@@ -42,6 +42,10 @@ class Timing:
     steady_after_s: float = 10.0  # a connection that stood this long was a good one
     farewell_within_s: float = 1.0
     progress_expiry_s: int = 60
+    echo_within_s: float = 5.0  # MQTT 3.1.1: an acknowledged row comes back on the same connection
+    # A result whose receipt stays away is offered again after this, then twice as long, up to ...
+    receipt_first_s: float = 60.0
+    receipt_most_s: float = 3600.0
     uniform: Uniform = field(default=random.uniform)
 
     def pause(self) -> Pause:

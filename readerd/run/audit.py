@@ -10,10 +10,11 @@ can forge all of that together: keep the head elsewhere to see it.
 import hashlib
 import sqlite3
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from readerd.errors import StoreError
-from readerd.run.journal import Journal
+from readerd.run.journal import Journal, reading_only
 
 FIRST: Final = b"\x00" * 32
 
@@ -42,6 +43,15 @@ def append(journal: Journal, at: str, kind: str, event_id: str, payload: bytes) 
 def _line_hash(before: bytes, at: str, kind: str, event_id: str, digest: bytes) -> bytes:
     text = "\n".join((at, kind, event_id)).encode()
     return hashlib.sha256(before + text + b"\n" + digest).digest()
+
+
+def verify_file(path: Path) -> Verified:
+    """The same for a journal that a daemon may have open."""
+    db = reading_only(path)
+    try:
+        return verify(db)
+    finally:
+        db.close()
 
 
 def verify(db: sqlite3.Connection) -> Verified:

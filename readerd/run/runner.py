@@ -26,6 +26,7 @@ from readerd.run.bench import Bench
 from readerd.run.clock import ClockWatch
 from readerd.run.evidence import Evidence
 from readerd.run.feed import Feed
+from readerd.run.memory import StoredMap
 from readerd.run.plan import Rules, RunRequest, check_map, make_plan
 from readerd.run.progress import Progress
 from readerd.run.report import Basis, Delivered, Outcome, Plan
@@ -148,6 +149,18 @@ class Runner:
         except RequestError as refusal:
             self._refuse(request, refusal)
             raise
+
+    def bind_map(self, plate: str, stored: StoredMap, requester: str) -> None:
+        """Keep a plate map, checked before, for the next read of this barcode."""
+        self.store.memory.put_plate_map(plate, self.scribe.at(), stored)
+        details: dict[str, JsonValue] = {
+            "samples": len(stored.plate_map.samples),
+            "plate_map": stored.plate_map.id,
+            "requester": requester,
+        }
+        event = self.scribe.event("plate_map", subject=plate, details=details)
+        self.store.record(event, self.scribe.at())
+        self.on_stored()
 
     def _mapped(self, request: RunRequest) -> str | None:
         stored = self.store.memory.plate_map(request.plate)

@@ -154,6 +154,11 @@ class Store:
         """Whether this barcode has already delivered a plate."""
         return bool(self._runs("WHERE plate = ? AND state IN ('read', 'done') LIMIT 1", plate))
 
+    def delivered(self, plate: str) -> list[str]:
+        """Runs that have delivered a plate with this barcode, oldest first."""
+        where = "WHERE plate = ? AND state IN ('read', 'done') ORDER BY runs.rowid"
+        return [run.id for run in self._runs(where, plate)]
+
     def measured_since(self, run_id: str) -> str | None:
         """A run that began to measure after this one, if there is any."""
         row = self.journal.one(
