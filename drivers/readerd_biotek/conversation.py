@@ -89,9 +89,9 @@ class Conversation:
         self.way_out = b""
 
     async def settle(self, phase: str) -> None:
-        """Resync after an answer that may have more behind it; a failure leaves the link dirty."""
+        """After an answer that may have more behind it; a failure leaves the link dirty."""
         with contextlib.suppress(InstrumentError):
-            await self.resync(phase)
+            await self._challenge(phase)
 
     def refused(self, status: Status | None, phase: str) -> NoReturn:
         """None is a NAK."""

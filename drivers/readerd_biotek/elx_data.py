@@ -47,6 +47,7 @@ LIMIT_OD = 9.999
 OnRow = Callable[[int, int, tuple[OpticalDensity, ...]], None]
 _CELL = re.compile(rb",([+-])(\d{4})")
 _OVER_RANGE = b",*****"
+_TERMINATOR = re.compile(rb"\x1a.{0,5}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,8 @@ def plate_decoder(
     At most so many blocks. Without `final_terminator` the plate is whole at its last checksum.
     """
     parser = _parse_plate(blocks, on_row, final_terminator)
-    return ReplyDecoder(parser, head_bytes=HEAD_BYTES)
+    filling = None if final_terminator else _TERMINATOR
+    return ReplyDecoder(parser, head_bytes=HEAD_BYTES, filling=filling)
 
 
 def dump_decoder(on_row: OnRow | None = None, *, status_first: bool = True) -> ReplyDecoder[Data]:

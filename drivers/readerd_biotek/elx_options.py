@@ -10,8 +10,8 @@ from readerd_biotek.elx_codec import TABLE_BYTES
 
 # One block: CR, 8 rows of 12 cells of 6 characters and a line end, temperature, ^Z, checksum.
 BLOCK_BYTES = 1 + 8 * (12 * 6 + 2) + 3 + 2
-# n1, q1, e, W, ], k, V, its table and r: what is said before S at most.
-SHORT_REPLIES = 9
+# n1, q1, e, W, ], k, V and r: what is said before S at most, but the table.
+SHORT_REPLIES = 8
 # For adapters and device servers.
 SPARE_S = 5.0
 
@@ -86,17 +86,16 @@ def line(options: ElxOptions) -> LineSettings:
     return LineSettings(baud=options.baud, stop_bits=2)
 
 
-def transfer_s(wavelengths: int, options: ElxOptions) -> float:
-    """From the first byte of the data to the last."""
-    size = wavelengths * BLOCK_BYTES + TABLE_BYTES
-    return size * line(options).seconds_per_byte + SPARE_S
+def table_s(options: ElxOptions) -> float:
+    """An assay table on its way to the reader, and what it says to it."""
+    return TABLE_BYTES * line(options).seconds_per_byte + options.reply_timeout_s
 
 
 def measurement_s(request: ReadRequest, options: ElxOptions) -> float:
     """From the start of a read to its last byte."""
     wavelengths = len(request.wavelengths_nm)
-    measured_s = request.shake_s + wavelengths * options.read_timeout_s
-    return measured_s + transfer_s(wavelengths, options)
+    transfer_s = wavelengths * BLOCK_BYTES * line(options).seconds_per_byte + SPARE_S
+    return request.shake_s + wavelengths * options.read_timeout_s + transfer_s
 
 
 def resync_s(options: ElxOptions) -> float:
@@ -107,5 +106,5 @@ def resync_s(options: ElxOptions) -> float:
 def estimate_s(request: ReadRequest, options: ElxOptions) -> float:
     """The longest a whole `read` takes, with every reply at its limit."""
     carrier_s = options.carrier_timeout_s if options.admit_first else 0.0
-    short_s = SHORT_REPLIES * options.reply_timeout_s + resync_s(options)
+    short_s = SHORT_REPLIES * options.reply_timeout_s + table_s(options) + resync_s(options)
     return short_s + carrier_s + measurement_s(request, options)

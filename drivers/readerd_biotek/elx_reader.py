@@ -36,7 +36,7 @@ from readerd_biotek.elx_codec import (
 )
 from readerd_biotek.elx_data import ROWS as PLATE_ROWS
 from readerd_biotek.elx_data import Block, Data, Dump, PlateData, dump_decoder, plate_decoder
-from readerd_biotek.elx_options import ElxOptions, measurement_s
+from readerd_biotek.elx_options import ElxOptions, measurement_s, table_s
 from readerd_biotek.framing import (
     Aborted,
     Nak,
@@ -153,8 +153,8 @@ class Elx808:
             await self._talk.ask(mode, done_decoder(), "read mode")
         self._talk.way_out = FILLER
         await self._talk.announce(DEFINE, "V")
-        table = _table(request, self._options)
-        await self._talk.ask(table.to_bytes(), verdict_decoder(), "V table")
+        table = _table(request, self._options).to_bytes()
+        await self._talk.ask(table, verdict_decoder(), "V table", table_s(self._options))
         self._talk.way_out = b""
         if len(request.wavelengths_nm) == 1 and self._options.single == "rows":
             await self._talk.ask(ROWS + ALL_ROWS, done_decoder(), "all rows")

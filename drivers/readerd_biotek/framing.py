@@ -142,11 +142,18 @@ Parser = Generator[int, bytes, T]
 class ReplyDecoder(Decoder[T]):
     """Gives a parser the number of bytes that it asks for, until it returns the message.
 
-    `head_bytes` come long before the rest: they begin nothing.
+    `head_bytes` come long before the rest: they begin nothing. What `filling` matches may follow.
     """
 
-    def __init__(self, parser: Parser[T], *, head_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        parser: Parser[T],
+        *,
+        head_bytes: int = 0,
+        filling: re.Pattern[bytes] | None = None,
+    ) -> None:
         self._parser = parser
+        self._filling = filling
         self._head_bytes = head_bytes
         self._size = 0
         self._rest = bytearray()
@@ -169,7 +176,8 @@ class ReplyDecoder(Decoder[T]):
         return None
 
     def _finish(self, message: T) -> T:
-        if self._rest:
+        filled = self._filling is not None and self._filling.fullmatch(self._rest)
+        if self._rest and not filled:
             raise GarbledReply(f"{len(self._rest)} bytes behind the end of the reply")
         return message
 

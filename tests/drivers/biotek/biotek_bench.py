@@ -69,7 +69,7 @@ class Bench:
             options={"over_range_od": OVER_RANGE_OD, **self.twin_options},
         )
         self.twin = self.driver.twin(setup)
-        self.settings = self.driver.options(**self.options)
+        self.settings: Any = self.driver.options(**self.options)
         self.line = self.driver.line(self.settings)
         self.strips: list[Strip] = []
         self.wire: Wire | None = None

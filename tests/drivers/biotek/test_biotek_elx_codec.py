@@ -300,7 +300,12 @@ def test_dle_in_the_place_of_the_checksum_is_the_checksum() -> None:
 
 def test_without_the_final_terminator_a_plate_is_whole_at_its_last_checksum() -> None:
     decoder = plate_decoder(2, final_terminator=False)
-    assert decoder.feed(WITNESS[:-6]) == PlateData(PlateData.from_bytes(WITNESS).blocks, None)
+    plate = PlateData(PlateData.from_bytes(WITNESS).blocks, None)
+    assert decoder.feed(WITNESS[:-6]) == plate
+    for more in (5, 1):
+        assert plate_decoder(2, final_terminator=False).feed(WITNESS[:-more]) == plate
+    with pytest.raises(GarbledReply):
+        plate_decoder(2, final_terminator=False).feed(WITNESS[:-6] + b"0")
 
 
 def test_a_refusal_is_whole_at_once() -> None:
