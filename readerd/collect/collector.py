@@ -43,8 +43,8 @@ from readerd.collect.shelf import Outcome, Shelf
 BATCH: Final = 50
 # The contract, section 4: commands expire within 30 s.
 ASK_WITHIN_S: Final = 20
-# What one question may bring; the rest is asked for when it has come.
-REPLAY_MOST: Final = 500
+# What one question may bring; the rest is asked for when it has come. The daemon's own limit.
+REPLAY_MOST: Final = 200
 
 Tell = Callable[[str], None]
 T = TypeVar("T")
@@ -175,8 +175,10 @@ class Collector:
         elif isinstance(said, Health):
             self._told |= {(reader, kind): last for kind, last in said.last_sequence.items()}
             self._compare(reader)
-        elif isinstance(said, Answer) and (said.error or said.status in ("rejected", "failed")):
-            self._tell(f"{reader} refuses to replay: {said.error or ''} {said.text or ''}".strip())
+        elif isinstance(said, Answer) and said.error not in (None, "busy"):
+            self._tell(f"{reader} does not replay: {said.error}: {said.text}")
+        elif isinstance(said, Answer) and said.data.forgotten:
+            self._tell(f"{reader} no longer keeps {said.data.forgotten} of what is missing")
 
     def _compare(self, reader: str) -> None:
         """`info` names the streams, `health` how far they go; either may come first."""
@@ -248,7 +250,8 @@ def _receipt(item: Item, outcome: Outcome, ref: str, at: str) -> bytes:
 
 def _replay(consumer: str, stream: str, first: int, last: int, now: datetime) -> bytes:
     """The contract, section 4: `cmd/replay`."""
-    args = {"stream": stream, "from": first, "to": last, "max": REPLAY_MOST}
+    most = min(REPLAY_MOST, last - first + 1)
+    args = {"stream": stream, "from": first, "to": last, "max": most}
     body = {
         "request_id": str(ULID.from_datetime(now)),
         "requester": consumer,

@@ -51,13 +51,17 @@ class Status(_Lenient):
     status: Literal["online", "offline"]
 
 
+class Replayed(_Lenient):
+    forgotten: int = 0
+
+
 class Answer(_Lenient):
     """The part of an answer to `cmd/replay` that is worth a line."""
 
-    request_id: str | None = None
     status: str
     error: str | None = None
     text: str | None = None
+    data: Replayed = Replayed()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
