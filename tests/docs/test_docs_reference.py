@@ -89,11 +89,12 @@ def test_every_verb_stands_there_with_its_options(verb: str) -> None:
     rows = table(documented)
     rows.pop("option", None)
     options = {
-        parameter.opts[0]
+        name
         for parameter in cli.readerd.commands[verb].params
         if isinstance(parameter, click.Option)
+        for name in (*parameter.opts[:1], *parameter.secondary_opts)
     }
-    assert {row.partition(" ")[0] for row in rows} == options
+    assert {name for row in rows for name in re.findall(r"--[a-z0-9-]+", row)} == options
     for parameter in cli.readerd.commands[verb].params:
         if isinstance(parameter, click.Argument):
             assert parameter.make_metavar(click.Context(cli.readerd)) in documented
