@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from readerd.csvfile import PlateTable
     from readerd.driver.conformance.rule import Stage
+    from readerd.driver.conformance.subject import Subject
     from readerd.driver.conformance.suite import Outcome
     from readerd.driver.contract import Driver, Options
 
@@ -78,12 +80,26 @@ def _stages(
         return [TwinStage(driver, format) for format in formats]
     lies = None
     if plate is not None:
-        from readerd.csvfile import plate_from_csv, text_from_bytes
-
-        table = plate_from_csv(text_from_bytes(plate.read_bytes(), str(plate)), str(plate))
+        table = _plate(plate)
         formats, lies = (table.format,), table.plates
-    options = _options(driver, settings)
-    return [PortStage(driver, format, port, options, lies) for format in formats[:1]]
+    stage = PortStage(driver, formats[0], port, _options(driver, settings), lies)
+    stage.run(_nothing)  # a port that does not open is one error, not one per rule
+    return [stage]
+
+
+async def _nothing(subject: "Subject") -> None:
+    """The port is opened and closed."""
+
+
+def _plate(path: Path) -> "PlateTable":
+    from readerd.csvfile import plate_from_csv, text_from_bytes
+    from readerd.errors import InputError, Mistake
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(str(path), Mistake("", f"cannot be read: {error.strerror}")) from None
+    return plate_from_csv(text_from_bytes(data, str(path)), str(path))
 
 
 def _options(driver: "Driver", settings: Sequence[str]) -> "Options":
@@ -148,7 +164,7 @@ def new_driver(name: str, into: Path) -> None:
 
     folder = write_package(name, into)
     click.echo(f"{folder}")
-    click.echo("next: pip install -e it, then `readerd conformance " + name + "`")
+    click.echo(f"next: pip install -e {folder}, then readerd conformance {name}")
 
 
 VERBS = (conformance, new_driver)

@@ -15,6 +15,7 @@ from readerd.errors import InputError, Mistake
 
 # The driver that is written to be copied.
 TEMPLATE = "sim"
+MOST_NAME = 32
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 _PYPROJECT = """\
@@ -88,8 +89,9 @@ _DOCSTRING = '''\
 
 def write_package(name: str, into: Path) -> Path:
     """Write `into/readerd-NAME`; its folder. InputError when the name or the place is no good."""
-    if not _NAME.fullmatch(name):
-        raise InputError(name, Mistake("", "a driver's name is a-z, 0-9 and single hyphens"))
+    if not _NAME.fullmatch(name) or len(name) > MOST_NAME:
+        what = f"a driver's name is a-z, 0-9 and single hyphens, at most {MOST_NAME} of them"
+        raise InputError(name, Mistake("", what))
     folder = into / f"readerd-{name}"
     if folder.exists():
         raise InputError(str(folder), Mistake("", "it is there already; nothing was written"))

@@ -19,9 +19,11 @@ from typing import Any, cast
 import serial
 from serial.rfc2217 import PortManager
 
+from readerd.driver.conformance.plates import laid
 from readerd.driver.serve import serve_pty, serve_tcp
 from readerd.driver.stream import LineSettings
 from readerd.driver.virtual import Twin
+from readerd.plate import FORMATS, OpticalDensity, Unread
 
 KINDS = ("serial", "tcp", "rfc2217", "visa-asrl", "visa-socket", "visa-elsewhere", "twin")
 
@@ -144,3 +146,19 @@ def rfc2217_server(path: str) -> Iterator[Rfc2217Server]:
         yield server
     finally:
         server.end()
+
+
+def plate_file(range_od: tuple[float, float]) -> str:
+    """The kit's plate as `readerd twin --plate` takes it."""
+    plates = laid(1, 96, range_od)
+    rows = [
+        f"{well},{','.join(_cell(plates[nm][index], range_od) for nm in plates)}"
+        for index, well in enumerate(FORMATS[96].wells)
+    ]
+    return "\n".join((f"well,{','.join(map(str, plates))}", *rows))
+
+
+def _cell(value: OpticalDensity, range_od: tuple[float, float]) -> str:
+    if isinstance(value, Unread):
+        return {Unread.SATURATED: "SAT", Unread.NOT_MEASURED: ""}[value]
+    return "OVER" if value > range_od[1] else str(value)

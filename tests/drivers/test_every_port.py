@@ -12,34 +12,18 @@ import pytest
 from readerd.csvfile import plate_from_csv
 from readerd.driver import catalog
 from readerd.driver.chemistry import from_plates
-from readerd.driver.conformance.plates import disagreements, laid
+from readerd.driver.conformance.plates import disagreements
 from readerd.driver.link import Link
 from readerd.driver.transport import open_transport
 from readerd.driver.virtual import TwinSetup
-from readerd.plate import FORMATS, OpticalDensity, Reading, ReadRequest, Unread
-from tests.driver.ports import KINDS, plugged
+from readerd.plate import Reading, ReadRequest, Unread
+from tests.driver.ports import KINDS, plate_file, plugged
 
 REQUEST = ReadRequest(wavelengths_nm=(450, 570))
 # A plate takes milliseconds here; this is only how long a failure may hang.
 SOON_S = 30.0
 # Pacing and instrument, so much faster than life.
 TIME_SCALE = 0.002
-
-
-def plate_file(range_od: tuple[float, float]) -> str:
-    """The kit's plate as `readerd twin --plate` takes it."""
-    plates = laid(1, 96, range_od)
-    rows = [
-        f"{well},{','.join(_cell(plates[nm][index], range_od) for nm in plates)}"
-        for index, well in enumerate(FORMATS[96].wells)
-    ]
-    return "\n".join((f"well,{','.join(map(str, plates))}", *rows))
-
-
-def _cell(value: OpticalDensity, range_od: tuple[float, float]) -> str:
-    if isinstance(value, Unread):
-        return {Unread.SATURATED: "SAT", Unread.NOT_MEASURED: ""}[value]
-    return "OVER" if value > range_od[1] else str(value)
 
 
 async def read_over(kind: str, name: str, directory: Path) -> Reading:
