@@ -30,7 +30,8 @@ SLOTS = 6
 TABLE_BYTES = 170
 # Shortest and longest wavelength that a table may name, in nm.
 LOWEST_NM, HIGHEST_NM = 340, 900
-LONGEST_SHAKE_S = 0xFFFF
+# What a public client allows; the field would hold more.
+LONGEST_SHAKE_S = 999
 # `]`: tenths of a degree, and two values that are none.
 COLDEST, HOTTEST = 111, 999
 
@@ -68,9 +69,8 @@ class AssayTable:
         table[_SCAN_POINTS] = 1
         table[_SINGLE] = f"{self.single_nm or 0:03d}".encode("ascii")
         table[_REFERENCE] = _NO_WAVELENGTH
-        if self.several_nm:
-            slots = (*self.several_nm, *(0 for _ in range(SLOTS - len(self.several_nm))))
-            table[_SEVERAL] = "".join(f"{nm:03d}" for nm in slots).encode("ascii")
+        slots = (*self.several_nm, *(0 for _ in range(SLOTS - len(self.several_nm))))
+        table[_SEVERAL] = "".join(f"{nm:03d}" for nm in slots).encode("ascii")
         table[_SHAKE_S] = self.shake_s.to_bytes(2, "little")
         table[_SHAKE_SPEED] = self.shake_speed
         return bytes(table)
@@ -96,7 +96,7 @@ class AssayTable:
 
 
 def _wavelength(digits: bytes) -> int | None:
-    if digits in (_NO_WAVELENGTH, bytes(3)):
+    if digits == _NO_WAVELENGTH:
         return None
     if not digits.isdigit() or not LOWEST_NM <= int(digits) <= HIGHEST_NM:
         raise GarbledReply(f"{digits!r} is no wavelength")

@@ -199,7 +199,7 @@ def test_the_multi_wavelength_table_is_the_sheets() -> None:
 def test_shaking_and_a_single_wavelength_stand_where_the_manual_says() -> None:
     sent = AssayTable("X", 405, shake_s=0x0102, shake_speed=3).to_bytes()
     assert (sent[30], sent[162:165]) == (0x10, b"\x02\x01\x03")
-    assert (sent[49:55], sent[66:84]) == (b"405000", bytes(18))
+    assert (sent[49:55], sent[66:84]) == (b"405000", b"000" * 6)
     assert sent[55] == 0
 
 
