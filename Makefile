@@ -57,6 +57,8 @@ lock: $(TOOLS)/.uv
 $(TOOLS)/.uv: requirements/tools.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "readerd needs Python 3.11 or later: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || \
+	  { echo "$$(command -v $(PYTHON)) has no pip: leave the active environment, or make PYTHON=/usr/bin/python3 ..." >&2; exit 1; }
 	$(PYTHON) -m venv --clear --without-pip $(TOOLS)
 	$(PYTHON) -m pip --python $(TOOLS)/bin/python install --quiet --disable-pip-version-check \
 	  --require-hashes --requirement requirements/tools.txt

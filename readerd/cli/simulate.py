@@ -8,8 +8,16 @@ from pathlib import Path
 import click
 
 
+def _installed(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    from readerd.driver import catalog
+
+    if name not in catalog.installed():
+        raise click.BadParameter(f"{name!r}; installed: {', '.join(catalog.installed())}")
+    return name
+
+
 @click.command()
-@click.argument("driver")
+@click.argument("driver", callback=_installed)
 @click.option(
     "--pty",
     type=click.Path(path_type=Path),
@@ -64,7 +72,11 @@ def twin(
 
 @click.command()
 @click.option(
-    "--driver", default="biorad680", show_default=True, help="Which instrument to simulate."
+    "--driver",
+    default="biorad680",
+    show_default=True,
+    callback=_installed,
+    help="Which instrument to simulate.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The result as the subscriber received it.")
 @click.option("--serve", is_flag=True, help="Keep broker, twin and daemon running.")
