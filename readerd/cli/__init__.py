@@ -11,7 +11,7 @@ import sys
 import click
 
 from readerd import __version__
-from readerd.cli import ask, author, gather, keep, science, serve, simulate
+from readerd.cli import ask, author, gather, keep, science, serve, settle, simulate
 from readerd.errors import (
     ConfigError,
     InputError,
@@ -40,7 +40,7 @@ def readerd() -> None:
     """The open bridge from a microplate reader to a laboratory's information system."""
 
 
-for group in (ask, author, gather, keep, science, serve, simulate):
+for group in (ask, author, gather, keep, science, serve, settle, simulate):
     for verb in group.VERBS:
         readerd.add_command(verb)
 

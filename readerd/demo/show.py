@@ -16,13 +16,14 @@ from pathlib import Path
 import aiomqtt
 
 from readerd.config import Config, load_config
-from readerd.daemon import House, opener, serve
+from readerd.daemon import opener, serve
 from readerd.demo.broker import Broker
 from readerd.demo.plate import TruePlate, il6_plate
 from readerd.demo.twin import simulated
 from readerd.driver import catalog
 from readerd.driver.serve import serve_pty
 from readerd.edge.door import Door
+from readerd.house import House
 from readerd.payload import ResultEnvelope
 
 PLATE = "IL6-0001"

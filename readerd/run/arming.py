@@ -53,9 +53,10 @@ class Arming:
 
     def arm(self, armed: Armed) -> None:
         """Announce a plate, checked before; it replaces the one that was announced."""
-        self._bench.arm()
+        self._bench.require_ready()
         self._forget()
         self._armed = armed
+        self._bench.arm()
         self._timer = self._spawn(self._expire())
         self._tell("armed", armed, None)
 

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from readerd.config import load_config
-from readerd.daemon import House, opener, serve
+from readerd.daemon import opener, serve
 from readerd.demo.broker import Broker
 from readerd.demo.twin import simulated
 from readerd.driver.serve import serve_pty
 from readerd.edge.door import Door
 from readerd.errors import ErrorCode, RequestError
+from readerd.house import House
 from tests.whole.whole_bench import Bench, Program, Start
 
 MakeBench = Callable[..., Bench]

@@ -1,0 +1,148 @@
+"""One bridge, wired: which room knows which. Started and stopped by `daemon`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from readerd import __version__
+from readerd.config import Config
+from readerd.driver.stream import ByteStream
+from readerd.edge.broker import Connect
+from readerd.edge.mqtt_edge import MqttEdge
+from readerd.edge.presence import Presence
+from readerd.payload import RunEnded, encode
+from readerd.run.bench import Bench
+from readerd.run.clock import ClockWatch
+from readerd.run.feed import Feed, News
+from readerd.run.plan import Rules
+from readerd.run.report import Bridge
+from readerd.run.runner import Runner
+from readerd.run.scribe import Scribe
+from readerd.run.store import Store
+from readerd.run.upkeep import Upkeep
+
+OpenStream = Callable[[], Awaitable[ByteStream]]
+Clock = Callable[[], datetime]
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """One bridge, wired."""
+
+    config: Config
+    store: Store
+    bench: Bench
+    feed: Feed
+    runner: Runner
+    presence: Presence
+    edge: MqttEdge
+    upkeep: Upkeep
+
+    def status(self) -> dict[str, Any]:
+        """The answer of `GET /v1/status`."""
+        config, identity = self.config, self.bench.identity
+        health = self.presence.health()
+        instrument = identity and {"model": identity.model, "serial": identity.serial}
+        return {
+            "ok": health.ok,
+            "site": config.reader.site,
+            "reader": config.reader.id,
+            "version": __version__,
+            "driver": config.reader.driver,
+            "port": config.reader.port,
+            "state": self.presence.state().model_dump(mode="json"),
+            "instrument": instrument,
+            "mqtt": {"url": config.mqtt.url, "connected": self.edge.publisher.connected},
+            "journal": str(self.store.journal.path),
+            "outbox": health.outbox,
+            "last_sequence": health.last_sequence,
+        }
+
+
+def wire(
+    config: Config,
+    store: Store,
+    *,
+    open_stream: OpenStream,
+    connect: Connect,
+    now: Clock,
+    spawn: Spawn,
+) -> House:
+    """Build the rooms of one bridge and tie them together."""
+    feed, clock = Feed(), ClockWatch(now)
+    bridge = _bridge(config)
+    bench = _bench(config, open_stream, now, lambda: feed.tell("state", presence.state()))
+    scribe = Scribe(bridge, store, now)
+    rules = Rules(assays=config.assay_by_id, choice=config.assays, plates=config.plates)
+    runner = Runner(
+        scribe=scribe,
+        rules=rules,
+        bench=bench,
+        store=store,
+        feed=feed,
+        spawn=spawn,
+        on_stored=lambda: edge.publisher.wake(),
+        clock=clock,
+    )
+    names = sorted(config.assay_by_id)
+    presence = Presence(
+        bridge=bridge, bench=bench, runner=runner, store=store, assays=names, now=now
+    )
+    root_topic = f"readerd/v1/{config.reader.site}/{config.reader.id}"
+    edge = MqttEdge(config.mqtt, runner, presence, root_topic=root_topic, connect=connect, now=now)
+    upkeep = _upkeep(config, runner, clock, edge)
+    house = House(config, store, bench, feed, runner, presence, edge, upkeep)
+    feed.call(lambda news: _tell_edge(house, news))
+    return house
+
+
+def _bridge(config: Config) -> Bridge:
+    reader = config.reader
+    return Bridge(
+        site=reader.site,
+        reader=reader.id,
+        driver=reader.driver,
+        version=__version__,
+        config_sha256=config.sha256,
+        verified_identity=bool(reader.expect_identity),
+    )
+
+
+def _bench(
+    config: Config, open_stream: OpenStream, now: Clock, on_change: Callable[[], None]
+) -> Bench:
+    return Bench(
+        config.driver,
+        config.options,
+        open_stream,
+        now=now,
+        on_change=on_change,
+        expect_identity=config.reader.expect_identity,
+        probe_every_s=config.reader.probe_every_s,
+    )
+
+
+def _upkeep(config: Config, runner: Runner, clock: ClockWatch, edge: MqttEdge) -> Upkeep:
+    return Upkeep(
+        runner.store,
+        runner.scribe,
+        clock,
+        retention_days=config.store.retention_days,
+        on_alarm=edge.on_alarm,
+        on_stored=edge.publisher.wake,
+    )
+
+
+def _tell_edge(house: House, news: News) -> None:
+    """What just happened, on the topics that show it."""
+    publisher = house.edge.publisher
+    if news.kind == "progress":
+        publisher.publish_progress(encode(news.message))
+        return
+    if isinstance(news.message, RunEnded):
+        house.edge.commands.run_ended(news.message.run_id)
+    for topic, payload in house.presence.retained().items():
+        publisher.publish_retained(topic, payload)
