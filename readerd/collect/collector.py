@@ -46,6 +46,9 @@ ASK_WITHIN_S: Final = 20
 # What one question may bring; the rest is asked for when it has come. The daemon's own limit.
 REPLAY_MOST: Final = 200
 
+# A cancellation that was swallowed is repeated after this.
+CANCEL_AGAIN_S: Final = 0.2
+
 Tell = Callable[[str], None]
 T = TypeVar("T")
 
@@ -76,9 +79,7 @@ class Collector:
         try:
             await asyncio.wait({living, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stopping.cancel()
-            living.cancel()
-            await asyncio.wait({living, stopping})
+            await _end(living, stopping)
         if not living.cancelled():
             living.result()
 
@@ -278,8 +279,19 @@ async def _together(*parts: Coroutine[Any, Any, None]) -> None:
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end(*tasks)
     for task in done:
         task.result()
+
+
+async def _end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel until they have ended: the MQTT library can swallow a cancellation, because
+    `asyncio.wait_for` did before Python 3.12 when the answer came at the same moment."""
+    waiting = set(tasks)
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=CANCEL_AGAIN_S)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # seen: whoever needs it asks again
