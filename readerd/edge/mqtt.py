@@ -294,10 +294,11 @@ class _Link:
     def subscribe(self, topic_filter: str, *, retained: bool = False) -> asyncio.Future[int]:
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         if self.version == "5":
-            # As published: who publishes a command retained while we listen is told at once.
+            # As published: who publishes a command retained while we listen is told at once. Both
+            # times, because mosquitto 2.0.11 keeps this option of the first subscription.
             options = SubscribeOptions(
                 qos=1,
-                retainAsPublished=retained,
+                retainAsPublished=topic_filter.endswith("/#"),
                 retainHandling=SEND_RETAINED if retained else NO_RETAINED,
             )
             result, mid = self._paho.subscribe(topic_filter, options=options)

@@ -70,16 +70,7 @@ class MqttEdge:
             offer_again=self.publisher.offer_again,
             room=lambda: letters.room,
         )
-        self.commands = Commands(
-            self.verbs,
-            store.memory,
-            root_topic=root_topic,
-            enabled=settings.commands,
-            now=now,
-            send=letters.put,
-            takes=self.publisher.takes,
-            refuse=self._refuse,
-        )
+        self.commands = self._commands(settings, root_topic, now)
         self.receipts = Receipts(
             store.outbox,
             now=now,
@@ -105,6 +96,20 @@ class MqttEdge:
                 "receipt/#": lambda message: self.receipts(message),
             },
             timing=timing,
+        )
+
+    def _commands(
+        self, settings: MqttSettings, root_topic: str, now: Callable[[], datetime]
+    ) -> Commands:
+        return Commands(
+            self.verbs,
+            self._runner.store.memory,
+            root_topic=root_topic,
+            enabled=settings.commands,
+            now=now,
+            send=self.publisher.letters.put,
+            takes=self.publisher.takes,
+            refuse=self._refuse,
         )
 
     async def run(self, silence: asyncio.Event) -> None:
