@@ -118,15 +118,16 @@ class Publisher:
         connection = self._connection
         if connection is None or connection.is_congested():
             return
+        message = Outgoing(
+            topic=f"{self._root_topic}/progress",
+            payload=payload,
+            qos=0,
+            expiry_s=self._timing.progress_expiry_s,
+        )
+        if not connection.takes(message):
+            return
         try:
-            connection.publish(
-                Outgoing(
-                    topic=f"{self._root_topic}/progress",
-                    payload=payload,
-                    qos=0,
-                    expiry_s=self._timing.progress_expiry_s,
-                )
-            )
+            connection.publish(message)
         except BrokerLost as error:
             log.debug("mqtt progress=dropped reason=%s", error)
 

@@ -11,6 +11,10 @@ from readerd.edge.timing import Timing
 FIRST: Final = ("status", "info", "state", "health", "last")
 
 
+# MQTT 5.0, 2.4: what the broker would end the connection with.
+PACKET_TOO_LARGE: Final = 0x95
+
+
 class Retained:
     """The latest payload per topic: published when it changes, and all of it on every connect.
 
@@ -62,4 +66,9 @@ class Retained:
 
     def _send(self, connection: Connection, topic: str) -> asyncio.Future[int]:
         full = f"{self._root_topic}/{topic}"
-        return connection.publish(Outgoing(topic=full, payload=self._latest[topic], retain=True))
+        message = Outgoing(topic=full, payload=self._latest[topic], retain=True)
+        if connection.takes(message):
+            return connection.publish(message)
+        refusal: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        refusal.set_result(PACKET_TOO_LARGE)
+        return refusal
