@@ -10,10 +10,10 @@ homes all axes), and taking the halt's own answer for the end (a plate may hold 
 """
 
 import contextlib
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from readerd.driver.link import Link
-from readerd.errors import InstrumentError, NoReply, WrongInstrument
+from readerd.errors import InstrumentError, InstrumentFault, NoReply, WrongInstrument
 from readerd_biotek.complaints import fault
 from readerd_biotek.framing import (
     Answer,
@@ -58,20 +58,23 @@ class Conversation:
         phase: str,
         within_s: float | None = None,
     ) -> T:
-        """The data of a reply whose status is 0000."""
+        """The data of a reply whose status is 0000; afterwards nothing is waited for."""
         bound_s = self._reply_s if within_s is None else within_s
         answer = await self.link.ask(command, decoder, within_s=bound_s, phase=phase)
+        self.way_out = b""
         if isinstance(answer, Nak):
-            self.refused(None, phase)
+            raise self.refusal(None, phase)
         if not answer.status.ok:
-            self.refused(answer.status, phase)
+            raise self.refusal(answer.status, phase)
         return answer.body
 
-    async def announce(self, command: bytes, phase: str) -> None:
+    async def announce(self, command: bytes, phase: str, way_out: bytes) -> None:
         """A command whose argument goes only when it was acknowledged."""
+        self.way_out = way_out
         answer = await self.link.ask(command, ready_decoder(), within_s=self._reply_s, phase=phase)
         if not isinstance(answer, Ready):
-            self.refused(None, phase)
+            self.way_out = b""
+            raise self.refusal(None, phase)
 
     async def version(self, phase: str) -> Version:
         return await self.ask(IDENTITY, version_decoder(), phase)
@@ -93,9 +96,9 @@ class Conversation:
         with contextlib.suppress(InstrumentError):
             await self._challenge(phase)
 
-    def refused(self, status: Status | None, phase: str) -> NoReturn:
-        """None is a NAK."""
-        raise fault(status, phase, self.link.transcript.tail(), self._family)
+    def refusal(self, status: Status | None, phase: str) -> InstrumentFault:
+        """The exception to raise, with the last bytes that came; None is a NAK."""
+        return fault(status, phase, self.link.transcript.tail(), self._family)
 
     async def _challenge(self, phase: str) -> None:
         """The link cannot know what an earlier link was still owed: a reader that was stuck may
@@ -126,6 +129,6 @@ class Conversation:
 def require_part(version: Version, parts: tuple[str, ...], model: str, phase: str) -> str:
     """What to call the software inside; WrongInstrument when its part number begins otherwise."""
     if parts and not version.part.startswith(parts):
-        what = f"software {version.part!r} answers, a {model} has {' or '.join(parts)}…"
+        what = f"software {version.part!r} answers; {model}: {' or '.join(parts)}…"
         raise WrongInstrument(f"{what} (option parts)", phase=phase)
     return f"{version.part} {version.version}"

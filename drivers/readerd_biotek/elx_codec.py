@@ -24,7 +24,6 @@ ROWS = b"r"
 TEMPERATURE = b"]"
 READ_PLATE = b"S"
 HALT = b"X"
-LAST_PLATE = b"D"
 
 SLOTS = 6
 TABLE_BYTES = 170

@@ -151,11 +151,9 @@ class Elx808:
         if self._options.speed != "as-set":
             mode = READ_MODE + READ_MODES[self._options.speed]
             await self._talk.ask(mode, done_decoder(), "read mode")
-        self._talk.way_out = FILLER
-        await self._talk.announce(DEFINE, "V")
+        await self._talk.announce(DEFINE, "V", FILLER)
         table = _table(request, self._options).to_bytes()
         await self._talk.ask(table, verdict_decoder(), "V table", table_s(self._options))
-        self._talk.way_out = b""
         if len(request.wavelengths_nm) == 1 and self._options.single == "rows":
             await self._talk.ask(ROWS + ALL_ROWS, done_decoder(), "all rows")
 
@@ -171,15 +169,15 @@ class Elx808:
         )
         self._talk.way_out = b""
         if isinstance(data, Nak):
-            self._talk.refused(None, "S")
+            raise self._talk.refusal(None, "S")
         if isinstance(data, Started | Aborted):
-            # Whether anything follows a refusal is not said.
-            await self._talk.settle("S")
-            self._talk.refused(data.status, "S")
+            refusal = self._talk.refusal(data.status, "S")
+            await self._talk.settle("S")  # whether anything follows is not said
+            raise refusal
         if data.final is None:
             await self._talk.settle("S end")
         elif not data.final.ok:
-            self._talk.refused(data.final, "S")
+            raise self._talk.refusal(data.final, "S")
         return data
 
     def _decoder(self, request: ReadRequest, on_strip: OnStrip) -> ReplyDecoder[Data]:

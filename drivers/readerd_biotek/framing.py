@@ -211,9 +211,7 @@ def verdict_decoder() -> ReplyDecoder[Answer[Nothing] | Nak]:
     return ReplyDecoder(_parse_verdict())
 
 
-def outcome_decoder(
-    size: int, of: Callable[[bytes], T]
-) -> ReplyDecoder[Answer[T] | Answer[Nothing] | Nak]:
+def outcome_decoder(size: int, of: Callable[[bytes], T]) -> ReplyDecoder[Answer[T | Nothing] | Nak]:
     """Data and status behind an argument, or a status alone; no ACK of its own."""
     return ReplyDecoder(_parse_outcome(size, of))
 
@@ -236,9 +234,7 @@ def _parse_verdict() -> Parser[Answer[Nothing] | Nak]:
     return Answer(Nothing(), Status.from_bytes(first + (yield STATUS_BYTES - 1)))
 
 
-def _parse_outcome(
-    size: int, of: Callable[[bytes], T]
-) -> Parser[Answer[T] | Answer[Nothing] | Nak]:
+def _parse_outcome(size: int, of: Callable[[bytes], T]) -> Parser[Answer[T | Nothing] | Nak]:
     begun = yield 1
     if begun == NAK:
         return Nak()

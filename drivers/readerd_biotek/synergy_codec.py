@@ -176,6 +176,6 @@ def warmth_decoder() -> ReplyDecoder[Answer[Warmth] | Nak]:
     return answer_decoder(3, Warmth.from_bytes)
 
 
-def promise_decoder() -> ReplyDecoder[Answer[Promise] | Answer[Nothing] | Nak]:
+def promise_decoder() -> ReplyDecoder[Answer[Promise | Nothing] | Nak]:
     """Behind a procedure: the promise, or a status alone."""
     return outcome_decoder(PROMISE_BYTES, Promise.from_bytes)

@@ -24,7 +24,6 @@ from readerd_biotek.conversation import Conversation, require_part
 from readerd_biotek.framing import (
     ETX,
     Aborted,
-    Answer,
     Nak,
     Started,
     done_decoder,
@@ -125,10 +124,8 @@ class SynergyH1:
         await self._talk.ask(command, done_decoder(), phase, self._options.tray_timeout_s)
 
     async def _set(self, command: bytes, argument: bytes, phase: str) -> None:
-        self._talk.way_out = END
-        await self._talk.announce(command, phase)
+        await self._talk.announce(command, phase, END)
         await self._talk.ask(argument, verdict_decoder(), f"{phase} argument")
-        self._talk.way_out = b""
 
     async def _measure(self, wavelength_nm: int, format: int, on_strip: OnStrip) -> Frame:
         await self._define(wavelength_nm, format)
@@ -148,39 +145,28 @@ class SynergyH1:
         )
         self._talk.way_out = b""
         if isinstance(frame, Nak):
-            self._talk.refused(None, phase)
+            raise self._talk.refusal(None, phase)
         if isinstance(frame, Started | Aborted):
-            # Whether anything follows a refusal is not known.
-            await self._talk.settle(phase)
-            self._talk.refused(frame.status, phase)
+            refusal = self._talk.refusal(frame.status, phase)
+            await self._talk.settle(phase)  # whether anything follows is not known
+            raise refusal
         return self._judged(frame, phase)
 
     async def _define(self, wavelength_nm: int, format: int) -> None:
         plate = FORMATS[format]
         procedure = Procedure(wavelength_nm, plate.rows, plate.columns)
         phase = f"D {wavelength_nm} nm"
-        self._talk.way_out = END
-        await self._talk.announce(DEFINE, phase)
-        answer = await self._link.ask(
-            procedure.to_bytes(),
-            promise_decoder(),
-            within_s=self._options.reply_timeout_s,
-            phase=f"{phase} argument",
-        )
-        self._talk.way_out = b""
-        if isinstance(answer, Nak):
-            self._talk.refused(None, phase)
-        if not answer.status.ok:
-            self._talk.refused(answer.status, phase)
-        if not isinstance(answer, Answer) or not isinstance(answer.body, Promise):
+        await self._talk.announce(DEFINE, phase, END)
+        promise = await self._talk.ask(procedure.to_bytes(), promise_decoder(), f"{phase} argument")
+        if not isinstance(promise, Promise):
             raise GarbledReply("a status where the procedure's answer was due", phase=phase)
-        if self._options.checksum == "verify" and not answer.body.right:
+        if self._options.checksum == "verify" and not promise.right:
             tail = self._link.transcript.tail()
             raise GarbledReply("wrong checksum of the procedure's answer", phase=phase, tail=tail)
 
     def _judged(self, frame: Frame, phase: str) -> Frame:
         if not frame.final.ok:
-            self._talk.refused(frame.final, phase)
+            raise self._talk.refusal(frame.final, phase)
         if self._options.checksum == "verify" and not frame.right:
             tail = self._link.transcript.tail()
             raise GarbledReply("wrong checksum", phase=phase, tail=tail)

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from readerd.driver.codec import Decoder
 from readerd.errors import GarbledReply
 from readerd.plate import OpticalDensity, Unread
-from readerd_biotek import ELX808
-from readerd_biotek.complaints import needs_human, text_of
 from readerd_biotek.elx_codec import (
     TABLE_BYTES,
     AssayTable,
@@ -39,27 +37,11 @@ from readerd_biotek.framing import (
     Status,
     Version,
     done_decoder,
-    identity_scan,
     ready_decoder,
     verdict_decoder,
     version_decoder,
 )
-
-TEXT_450 = (
-    b",+0110,+0120,+0130,+0140,+0150,+0160,+0170,+0180,+0190,+0200,+0210,*****\r\n"
-    b",-0005,+0220,+0230,+0240,+0250,+0260,+0270,+0280,+0290,+0300,+0310,+0320\r\n"
-    b",+0310,+0320,+0330,+0340,+0350,+0360,+0370,+0380,+0390,+0400,+0410,+0420\r\n"
-    b",+0410,+0420,+0430,+0440,+0450,+0460,+0470,+0480,+0490,+0500,+0510,+0520\r\n"
-    b",+0510,+0520,+0530,+0540,+0550,+0560,+0570,+0580,+0590,+0600,+0610,+0620\r\n"
-    b",+0610,+0620,+0630,+0640,+0650,+0660,+0670,+0680,+0690,+0700,+0710,+0720\r\n"
-    b",+0710,+0720,+0730,+0740,+0750,+0760,+0770,+0780,+0790,+0800,+0810,+0820\r\n"
-    b",+0810,+0820,+0830,+0840,+0850,+0860,+0870,+0880,+0890,+0900,+0910,+0920\r\n"
-)
-ROW_570 = b",+0041,+0042,+0043,+0044,+0045,+0046,+0047,+0048,+0049,+0050,+0051,+0052\r\n"
-# The sheet's worked example, typed in: 450 nm then 570 nm in the ELx form.
-WITNESS = (
-    b"\x060000\x03" + b"\r" + TEXT_450 + b"\x1a\xa1" + b"\r" + ROW_570 * 8 + b"\x1a\x8a\x1a0000\x03"
-)
+from tests.drivers.biotek.elx_witness import ROW_570, TEXT_450, WITNESS
 
 optical_densities: st.SearchStrategy[OpticalDensity] = st.one_of(
     st.integers(-9999, 9999).map(lambda thousandths: thousandths / 1000),
@@ -368,70 +350,3 @@ def test_a_damaged_cell_is_unreadable_and_its_checksum_wrong_but_the_plate_is_wh
     )
     negative_nothing = row_values(b",-0000\r\n")[0]
     assert str(negative_nothing) == "0.0"
-
-
-@given(st.binary(max_size=300))
-def test_the_identity_scan_finds_its_answer_behind_anything(before: bytes) -> None:
-    scan = identity_scan()
-    for index in range(len(before)):
-        assert scan.feed(before[index : index + 1]) is None
-    assert scan.feed(b"\x067340201  Version 3.15   0000\x03") == Version("7340201", "3.15")
-    assert scan.skipped == len(before)
-
-
-@pytest.mark.parametrize("size", [1, 7, 64, 2000])
-@pytest.mark.parametrize(
-    "mistaken",
-    [
-        WITNESS,
-        Answer(FilterTable((405, 450, 490, 590, 650, None))).to_bytes(),
-        Dump(PlateData.from_bytes(WITNESS).blocks[0], "VERSIO").to_bytes(),
-        b"\x067340201  Version 3.15   0000",
-        b"\x067340201  Version 3.15   0000\x03\x15",
-    ],
-)
-def test_the_identity_scan_takes_nothing_else(mistaken: bytes, size: int) -> None:
-    scan = identity_scan()
-    seen = [scan.feed(mistaken[at : at + size]) for at in range(0, len(mistaken), size)]
-    if mistaken.endswith(b"\x15") and size in (1, 7):
-        seen = seen[:-2]  # in small pieces the answer is whole before more comes
-    assert set(seen) <= {None}
-
-
-@settings(max_examples=300)
-@given(st.data())
-def test_any_bytes_end_in_a_message_or_in_garbled(data: st.DataObject) -> None:
-    make = data.draw(st.sampled_from(list(ELX808.decoders.values())))
-    sent = bytearray(WITNESS)
-    for _ in range(data.draw(st.integers(1, 5))):
-        at = data.draw(st.integers(0, len(sent) - 1))
-        sent[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
-    fed = data.draw(st.one_of(st.binary(max_size=400), st.just(bytes(sent))))
-    decoder = make()
-    piece = data.draw(st.sampled_from([1, 16, 2000]))
-    try:
-        for at in range(0, len(fed), piece):
-            if decoder.feed(fed[at : at + piece]) is not None:
-                break
-    except GarbledReply:
-        pass
-
-
-@pytest.mark.parametrize(
-    ("code", "text", "human"),
-    [
-        ("0100", "read aborted: STOP was pressed, or the host asked for it", False),
-        ("0301", "filter wheel: no light transition at its sensor", True),
-        ("0402", "door: position could not be verified", True),
-        ("0502", "A/D converter saturated, 24 V supply", False),
-        ("0E03", "wavelength not in the filter table (filter 3)", False),
-        ("2331", "lamp failed (1)", True),
-        ("A105", "fatal: switch the reader off and on", True),
-        ("7777", "no text known for this code", False),
-        ("A", "well range", False),
-        ("NAK", "refused: the reader did not expect this command now", False),
-    ],
-)
-def test_codes_have_the_manuals_texts(code: str, text: str, human: bool) -> None:
-    assert text_of(code) == text
-    assert needs_human(code) is human
