@@ -127,7 +127,7 @@ async def readers(
             served = serve_tcp(simulated(driver), line, time_scale=0)
             port = await stack.enter_async_context(served)
             made.append(_reader(directory, f"b{number}", port, broker_port, required))
-            stack.callback(made[-1].program.end, signal.SIGTERM)
+            stack.callback(made[-1].program.end, signal.SIGKILL)
         yield made
 
 

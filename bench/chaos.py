@@ -138,7 +138,7 @@ async def scene(plan: Plan, directory: Path) -> AsyncIterator[Scene]:
         finally:
             watching.cancel()
             await asyncio.wait({watching})
-            lims.end(signal.SIGTERM)
+            lims.end(signal.SIGKILL)
             mosquitto.end(signal.SIGKILL)
 
 

@@ -287,11 +287,16 @@ async def _together(*parts: Coroutine[Any, Any, None]) -> None:
 async def _end(*tasks: asyncio.Task[Any]) -> None:
     """Cancel until they have ended: the MQTT library can swallow a cancellation, because
     `asyncio.wait_for` did before Python 3.12 when the answer came at the same moment."""
-    waiting = set(tasks)
+    waiting, ours = set(tasks), None
     while waiting:
         for task in waiting:
             task.cancel()
-        _, waiting = await asyncio.wait(waiting, timeout=CANCEL_AGAIN_S)
+        try:
+            _, waiting = await asyncio.wait(waiting, timeout=CANCEL_AGAIN_S)
+        except asyncio.CancelledError as error:  # told again by our own caller: not before they end
+            ours, waiting = error, {task for task in waiting if not task.done()}
+    if ours is not None:
+        raise ours
     for task in tasks:
         if not task.cancelled():
             task.exception()  # seen: whoever needs it asks again

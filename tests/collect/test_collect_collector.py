@@ -217,8 +217,10 @@ async def test_a_restart_knows_what_is_kept(mosquitto: StartMosquitto, target: s
         async with collecting(settings, target) as lims:
             assert lims.collector.missing() == {}
             await reader.publish("result", result(3))
-            [_, (topic, asked)] = await reader.hear(2)
-            assert (topic, asked["args"]["from"], asked["args"]["to"]) == ("cmd/replay", 2, 2)
+            topic, asked = "", dict[str, Any]()
+            while topic != "cmd/replay":  # the first may come again: its receipt went, then we did
+                [(topic, asked)] = await reader.hear(1)
+            assert (asked["args"]["from"], asked["args"]["to"]) == (2, 2)
 
 
 async def test_garbage_and_a_killed_broker_are_survived_twice(
