@@ -120,7 +120,8 @@ class Bench:
         self._retry_now.set()
         code = ErrorCode.READER_FAULT if self._state == "needs_human" else ErrorCode.READER_OFFLINE
         why = f": {self.reason}" if self.reason else ""
-        raise RequestError(code, f"the reader is {self._state.replace('_', ' ')}{why}")
+        state = self._state.replace("needs_human", "in need of a person")
+        raise RequestError(code, f"the reader is {state}{why}")
 
     def arm(self) -> None:
         """A plate is announced; RequestError when the reader is not there for it."""

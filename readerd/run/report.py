@@ -195,7 +195,9 @@ def _instrument(bridge: Bridge, outcome: Outcome) -> Instrument:
         model=identity.model if identity else None,
         serial=identity.serial if identity else None,
         firmware=identity.firmware if identity else None,
-        identity_verified=bridge.verified_identity and identity is not None,
+        identity_verified=bridge.verified_identity
+        and identity is not None
+        and identity.names_itself,
         warnings=list(reading.warnings) if reading else [],
         notes=list(reading.notes) if reading else [],
         counters=dict(reading.counters) if reading else {},
