@@ -65,6 +65,11 @@ class Reader:
         """Every result in the journal: id -> bytes."""
         return dict(rows(self.journal, "SELECT event_id, payload FROM outbox WHERE topic='result'"))
 
+    def unfinished(self) -> int:
+        """Runs that have no end yet; after a kill the next start ends them."""
+        sql = "SELECT count(*) FROM runs WHERE state IN ('accepted', 'reading', 'read')"
+        return int(rows(self.journal, sql)[0][0])
+
     def waiting(self) -> int:
         """Rows that the broker has not acknowledged."""
         return int(rows(self.journal, "SELECT count(*) FROM outbox WHERE state='stored'")[0][0])

@@ -233,8 +233,8 @@ def collected(stage: Scene) -> dict[str, bytes]:
 
 
 def is_settled(stage: Scene) -> bool:
-    """All journals are drained and, where something will still be sent, all of it is kept."""
-    if any(reader.waiting() for reader in stage.readers):
+    """All runs have ended, all journals are drained; where more will be sent, all of it is kept."""
+    if any(reader.unfinished() or reader.waiting() for reader in stage.readers):
         return False
     if stage.plan.mode == "puback":
         return True
