@@ -16,6 +16,7 @@ from typing import NoReturn, TypeVar
 from readerd.driver.codec import Decoder
 from readerd.driver.contract import OnStrip
 from readerd.driver.link import Link
+from readerd.driver.planning import refuse_unfitted
 from readerd.errors import (
     ErrorCode,
     GarbledReply,
@@ -74,7 +75,7 @@ class Model680:
         """One endpoint plate at one wavelength or two, both in one pass of the instrument."""
         _refuse_impossible(request)
         if self._last_seen is not None:
-            _refuse_unfitted(request, self._last_seen)
+            refuse_unfitted(request, self._last_seen)
         reading, complaint = await self._in_remote_mode(lambda: self._measure(request, on_strip))
         return reading if complaint is None else _warned(reading, complaint)
 
@@ -137,7 +138,7 @@ class Model680:
 
     async def _measure(self, request: ReadRequest, on_strip: OnStrip) -> Reading:
         identity, filters = await self._who("read")
-        _refuse_unfitted(request, identity)
+        refuse_unfitted(request, identity)
         counters, notes = await self._odometer()
         positions = [str(filters.position(nm)) for nm in request.wavelengths_nm]
         speed = SPEEDS[self._options.speed]
@@ -251,14 +252,6 @@ def _refuse_impossible(request: ReadRequest) -> None:
     if not 0 <= request.shake_s <= LONGEST_SHAKE_S:
         text = f"the Model 680 shakes 0 to {LONGEST_SHAKE_S} s, not {request.shake_s} s"
         raise RequestError(ErrorCode.INVALID_PAYLOAD, text)
-
-
-def _refuse_unfitted(request: ReadRequest, identity: Identity) -> None:
-    missing = [str(nm) for nm in request.wavelengths_nm if not identity.offers(nm)]
-    if missing:
-        fitted = ", ".join(str(nm) for nm in identity.wavelengths_nm or ()) or "none"
-        text = f"no {' and no '.join(missing)} nm filter is fitted; fitted are {fitted} nm"
-        raise RequestError(ErrorCode.WAVELENGTH_UNAVAILABLE, text)
 
 
 def _reading(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from readerd.driver.contract import OnStrip
 from readerd.driver.link import Link
+from readerd.driver.planning import refuse_unfitted
 from readerd.errors import ErrorCode, GarbledReply, RequestError
 from readerd.plate import Identity, OpticalDensity, Reading, ReadRequest, Strip, well_name
 from readerd_biotek.conversation import Conversation, require_part
@@ -92,9 +93,9 @@ class Elx808:
         """One endpoint plate, all wavelengths in one pass."""
         _refuse_impossible(request, self._options)
         if self._last_seen is not None:
-            _refuse_unfitted(request, self._last_seen)
+            refuse_unfitted(request, self._last_seen)
         identity = await self.who("read")
-        _refuse_unfitted(request, identity)
+        refuse_unfitted(request, identity)
         if self._options.admit_first:
             await self.admit()
         temperature_c = await self._incubator()
@@ -238,14 +239,6 @@ def _refuse_impossible(request: ReadRequest, options: ElxOptions) -> None:
     if not 0 <= request.shake_s <= LONGEST_SHAKE_S:
         text = f"0 to {LONGEST_SHAKE_S} s of shaking, not {request.shake_s} s"
         raise RequestError(ErrorCode.INVALID_PAYLOAD, text)
-
-
-def _refuse_unfitted(request: ReadRequest, identity: Identity) -> None:
-    missing = [str(nm) for nm in request.wavelengths_nm if not identity.offers(nm)]
-    if missing:
-        fitted = ", ".join(str(nm) for nm in identity.wavelengths_nm or ()) or "none"
-        text = f"no {' and no '.join(missing)} nm filter is fitted; fitted are {fitted} nm"
-        raise RequestError(ErrorCode.WAVELENGTH_UNAVAILABLE, text)
 
 
 def _strips(
