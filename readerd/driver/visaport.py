@@ -40,6 +40,8 @@ BLIND_WAIT_MS = 50
 OPEN_WITHIN_MS = 5000
 WRITE_WITHIN_S = 5.0
 MOST_PEEKED_BYTES = 4096
+# So many are read in far less than BLIND_WAIT_MS even where a library takes them one by one.
+MOST_BLIND_BYTES = 128
 PARITIES = {"N": "none", "E": "even", "O": "odd", "M": "mark", "S": "space"}
 
 
@@ -57,7 +59,6 @@ def open_visa(address: PortAddress, line: LineSettings) -> BlockingPort:
         watched = _watched(resource) if own else None
         if isinstance(watched, socket.socket):
             watched.getpeername()  # a connection that was refused has none: OSError
-        resource.timeout = WAIT_MS if own else BLIND_WAIT_MS
         port = _VisaPort(resource, watched, lock)
         undo.pop_all()
     return port
@@ -126,6 +127,9 @@ class _VisaPort:
         self._resource = resource
         self._watched = watched
         self._lock = lock
+        self._wait_ms = WAIT_MS if watched is not None else BLIND_WAIT_MS
+        self._waiting_ms = 0
+        self._wait_at_most(self._wait_ms)
         self._notes: deque[tuple[bytes, Future[None]]] = deque()
         self._noting = threading.Lock()
         self._over = False
@@ -180,11 +184,18 @@ class _VisaPort:
         while self._notes:
             data, done = self._notes.popleft()
             try:
+                self._wait_at_most(WAIT_MS)
                 self._resource.write_raw(data)
             except Exception as error:
                 done.set_exception(OSError(str(error)))
                 raise
             done.set_result(None)
+            self._wait_at_most(self._wait_ms)
+
+    def _wait_at_most(self, wait_ms: int) -> None:
+        """Only where it changes: pyvisa-py sets a serial line anew each time."""
+        if self._waiting_ms != wait_ms:
+            self._resource.timeout = self._waiting_ms = wait_ms
 
     def _take_watched(self) -> bytes:
         """What is there, after a wait for it or for somebody who wakes us."""
@@ -202,15 +213,20 @@ class _VisaPort:
 
     def _take_blindly(self) -> bytes:
         """A serial line tells how much is there; of others one byte is asked."""
-        there = self._resource.bytes_in_buffer if isinstance(self._resource, _serial()) else 0
-        return self._take(there or 1)
-
-    def _take(self, size: int) -> bytes:
         from pyvisa.constants import StatusCode
 
+        there = self._resource.bytes_in_buffer if isinstance(self._resource, _serial()) else 0
         library, session = self._resource.visalib, self._resource.session
         with self._resource.ignore_warning(StatusCode.success_max_count_read):
-            return bytes(library.read(session, size)[0])
+            return bytes(library.read(session, min(there or 1, MOST_BLIND_BYTES))[0])
+
+    def _take(self, size: int) -> bytes:
+        """Of pyvisa-py's session itself: above it a read that times out loses what it had."""
+        sessions: Any = getattr(self._resource.visalib, "sessions", {})
+        data, status = sessions[self._resource.session].read(size)
+        if status < 0 and int(status) != _timeout_code():
+            raise OSError(f"VISA says {status!r}")
+        return bytes(data)
 
 
 def _serial() -> "type[SerialInstrument]":
