@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from readerd import payload
+from readerd import payload, payload_commands
 from readerd.assay.definition import load_assay
 from readerd.config import load_config
 from readerd.demo.plate import il6_assay_text
@@ -56,7 +56,8 @@ def _with_the_shipped(text: str, sections: set[str]) -> str:
 
 @pytest.mark.parametrize("block", JSON, ids=name)
 def test_json(block: Block, demo_result: dict[str, Any]) -> None:
-    model = getattr(payload, block.word)
+    home = payload_commands if hasattr(payload_commands, block.word) else payload
+    model = getattr(home, block.word)
     assert issubclass(model, BaseModel)
     example = json.loads(block.text)
     real = demo_result if block.word == "ResultEnvelope" else {}

@@ -24,11 +24,17 @@ from readerd.driver.stream import LineSettings
 from readerd.driver.virtual import LINE_FAULTS, Fault, TwinSetup
 from readerd.edge import http
 from readerd.edge.bodies import Body
-from readerd.edge.publisher import DUPLICATE_CLIENT_ID, PUBLISH_REFUSED, SUBSCRIBE_REFUSED
+from readerd.edge.publisher import (
+    DUPLICATE_CLIENT_ID,
+    PAYLOAD_TOO_LARGE,
+    PUBLISH_REFUSED,
+    SUBSCRIBE_REFUSED,
+)
 from readerd.edge.retained import FIRST
 from readerd.errors import ErrorCode, InputError, InstrumentError, InstrumentFault
 from readerd.payload import ResultData
 from readerd.run.runner import failure_of
+from readerd.run.upkeep import STORE_FULL
 from tests.docs import docs_drivers
 from tests.docs.docs_pages import read, sections, table
 from tests.docs.docs_words import default_of, written
@@ -197,9 +203,17 @@ def test_every_field_of_envelope_and_event_stands_there() -> None:
 
 
 def test_every_topic_and_alarm_stands_there() -> None:
-    alarms = {f"alarm/{code}" for code in (PUBLISH_REFUSED, SUBSCRIBE_REFUSED, DUPLICATE_CLIENT_ID)}
+    codes = (
+        PUBLISH_REFUSED,
+        SUBSCRIBE_REFUSED,
+        DUPLICATE_CLIENT_ID,
+        PAYLOAD_TOO_LARGE,
+        STORE_FULL,
+    )
+    alarms = {f"alarm/{code}" for code in codes}
+    directed = {"rsp/{requester}", "replay/{requester}"}
     rows = set(table(sections(MESSAGES)["Topics"])) - {"topic"}
-    assert rows == {"result", "event", "progress", *FIRST, *alarms}
+    assert rows == {"result", "event", "progress", *FIRST, *alarms, *directed}
 
 
 def test_every_rule_of_the_demo_stands_there(demo_result: dict[str, Any]) -> None:
