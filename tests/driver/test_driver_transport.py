@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from readerd.driver import visaport
 from readerd.driver.inbox import MOST_UNREAD_BYTES, Inbox
 from readerd.driver.serve import serve_pty
 from readerd.driver.stream import ByteStream, LineSettings
@@ -164,6 +165,19 @@ async def test_nothing_burns_the_processor_while_nobody_talks(stream: ByteStream
     spent_s = time.process_time() - before_s
     waiting.cancel()
     assert spent_s < 0.1
+
+
+async def test_a_visa_read_that_times_out_in_its_middle_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visaport, "WAIT_MS", 2)  # pyvisa-py takes longer for so many bytes
+    async with plugged("visa-asrl", Echo(), LINE, tmp_path) as port:
+        stream = await open_transport(port, LINE)
+        for number in range(5):
+            whole = b"".join(b"%d%04d," % (number, at) for at in range(250))
+            await stream.send(whole)
+            assert await receive_exactly(stream, len(whole)) == whole
+        await stream.close()
 
 
 LOCKED = ("serial:{}", "visa:ASRL{}::INSTR")
