@@ -6,6 +6,7 @@ drivers, and the rule that must see it.
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -421,6 +422,14 @@ def test_every_rule_says_its_law_in_a_sentence() -> None:
     for rule in RULES:
         assert 20 < len(rule.law) < 120, rule.name
     assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_the_authors_page_names_every_rule_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "drivers" / "README.md").read_text("utf-8")
+    table = page.partition("## 5. The house rules")[2].partition("In your own test suite")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
+    assert named == {rule.name for rule in RULES}
 
 
 def test_what_a_reader_cannot_do_has_no_rules() -> None:
