@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -92,12 +93,15 @@ def receipt(event_id: str, outcome: str) -> bytes:
     return json.dumps({"event_id": event_id, "outcome": outcome, "ref": "7"}).encode()
 
 
+def is_now(journal: Journal, event_id: str, state: str) -> bool:
+    return journal.store.outbox.state_of(event_id) == state
+
+
 async def test_a_receipt_confirms_or_refuses_and_may_change_its_mind(
     broker: Broker, wanting: Journal, links: Links
 ) -> None:
     wanting.result("r1")
     [event_id] = [row.event_id for row in wanting.store.outbox.pending(9) if row.topic == "result"]
-    state_of = wanting.store.outbox.state_of
     async with witnessing(broker.port) as lims, delivering(to(broker.port), wanting, links):
         await lims.hear("result")
         for outcome, state in [
@@ -108,7 +112,7 @@ async def test_a_receipt_confirms_or_refuses_and_may_change_its_mind(
             ("duplicate", "confirmed"),
         ]:
             await lims.client.publish(f"{ROOT}/receipt/lims", receipt(event_id, outcome), qos=1)
-            await wanting.until(lambda state=state: state_of(event_id) == state)  # type: ignore[misc]
+            await wanting.until(partial(is_now, wanting, event_id, state))
     assert wanting.store.outbox.unsettled() == []
 
 

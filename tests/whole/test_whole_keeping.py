@@ -10,7 +10,8 @@ import pytest
 
 from readerd.daemon import wall_clock
 from readerd.demo.broker import Broker
-from readerd.errors import StoreError
+from readerd.edge.door import Door
+from readerd.errors import RequestError, StoreError
 from readerd.house import House
 from tests.conftest import StartMosquitto, free_port
 from tests.whole.whole_bench import Start, readerd
@@ -134,6 +135,27 @@ async def test_a_journal_that_fails_under_a_command_ends_the_daemon(
         [found] = found.exceptions
     assert isinstance(found, StoreError)
     assert "readonly" in str(found)
+
+
+async def test_a_journal_that_fails_under_a_local_request_ends_the_daemon(
+    bench: MakeBench, broker: Broker
+) -> None:
+    here = bench(port="serial:tty", broker=broker.port)
+
+    async def fail_before_a_read() -> None:
+        async with running(here) as house:
+            house.store.journal.db.execute("PRAGMA query_only=ON")
+            door = Door(house.config.socket)
+            with pytest.raises(RequestError, match="readonly"):
+                await asyncio.to_thread(door.post, "/v1/runs", {"plate_barcode": "PLT1"})
+            await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as ended:
+        await fail_before_a_read()
+    found = ended.value
+    while isinstance(found, ExceptionGroup):
+        [found] = found.exceptions
+    assert isinstance(found, StoreError)
 
 
 def test_the_verbs_of_delivery_and_journal(bench: MakeBench, start: Start) -> None:
