@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,16 +38,18 @@ class Program:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                start_new_session=True,  # a broker that starts more processes ends with them
             )
 
     def end(self, number: signal.Signals) -> None:
         """A second time does nothing."""
         if self.process is not None:
-            self.process.send_signal(number)
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
             try:
                 self.process.wait(WITHIN_S)
             except subprocess.TimeoutExpired:
-                self.process.kill()
+                os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait(WITHIN_S)
             self.process = None
 
@@ -119,7 +121,7 @@ async def listening(port: int) -> None:
 
 @asynccontextmanager
 async def readers(
-    directory: Path, broker_port: int, count: int, required: str
+    directory: Path, broker_port: int, count: int, required: str, version: str = "auto"
 ) -> AsyncIterator[list[Reader]]:
     """Daemons as processes, each on a twin without pacing in this loop; not yet started."""
     driver = catalog.find("biorad680")
@@ -131,12 +133,14 @@ async def readers(
         for number in range(1, count + 1):
             served = serve_tcp(simulated(driver), line, time_scale=0)
             port = await stack.enter_async_context(served)
-            made.append(_reader(directory, f"b{number}", port, broker_port, required))
+            made.append(_reader(directory, f"b{number}", port, broker_port, required, version))
             stack.callback(made[-1].program.end, signal.SIGKILL)
         yield made
 
 
-def _reader(directory: Path, name: str, port: str, broker_port: int, required: str) -> Reader:
+def _reader(
+    directory: Path, name: str, port: str, broker_port: int, required: str, version: str
+) -> Reader:
     config = directory / f"{name}.toml"
     config.write_text(
         f"""
@@ -152,6 +156,7 @@ default = "il6-elisa"
 path = "{name}.db"
 [mqtt]
 url = "mqtt://127.0.0.1:{broker_port}"
+version = "{version}"
 required_receipts = [{required}]
 [http]
 socket = "{name}.sock"
