@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from readerd.driver.codec import Decoder
 from readerd.driver.contract import Driver, OnStrip, Options
@@ -257,7 +257,9 @@ class Asks:
 
 
 def asking(**how: Any) -> Driver:
-    return replace(DRIVER, open=lambda link, options: SimReader(Asks(link, **how), options))  # type: ignore[arg-type]
+    return replace(
+        DRIVER, open=lambda link, options: SimReader(cast(Link, Asks(link, **how)), options)
+    )
 
 
 def spoilt(reader: type[Spoilt]) -> Driver:
