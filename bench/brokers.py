@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -114,8 +115,11 @@ def end_epmd(arguments: list[str]) -> None:
     ports = [text for text in arguments if text.startswith("ERL_EPMD_PORT=")]
     program = shutil.which("epmd")
     if ports and program is not None:
-        port = ports[0].partition("=")[2]
-        subprocess.run([program, "-port", port, "-kill"], check=False, capture_output=True)
+        command = [program, "-port", ports[0].partition("=")[2], "-kill"]
+        for _ in range(50):  # it refuses while it believes that its node lives
+            if b"Killed" in subprocess.run(command, check=False, capture_output=True).stdout:
+                return
+            time.sleep(0.1)
 
 
 async def plates(directory: Path, reader: Reader, first: int) -> str:

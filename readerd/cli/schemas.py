@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from readerd import __version__, payload
+from readerd.payload_commands import ARGS, Answer, Command, Receipt
 
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 ROOT: Final = "readerd/v1/{site}/{reader}"
@@ -40,6 +41,24 @@ class Topic:
     retain: bool = False
     expiry_s: int | None = None
     content_type: str = "application/json"
+
+
+class Replay(RootModel[payload.ResultEnvelope | payload.EventEnvelope]):
+    """A copy of a result or an event, the same bytes."""
+
+
+def _command(verb: str) -> Topic:
+    """The envelope with this verb's arguments."""
+    name = f"{verb.capitalize()}Command"
+    needed = any(field.is_required() for field in ARGS[verb].model_fields.values())
+    args: Any = (ARGS[verb], ...) if needed else (ARGS[verb], ARGS[verb]())
+    return Topic(
+        name=f"cmd-{verb}",
+        model=create_model(name, __base__=Command, __doc__=f"`{verb}`, asked for.", args=args),
+        address=f"cmd/{verb}",
+        summary=f"Ask for {verb}. Never retained; at most 30 s old.",
+        action="receive",
+    )
 
 
 _CLOUD: Final = "application/cloudevents+json"
@@ -107,6 +126,29 @@ TOPICS: Final = (
         address="alarm/{code}",
         summary="A standing condition; the topic is emptied when it is over.",
         retain=True,
+    ),
+    Topic(
+        name="replay",
+        model=Replay,
+        address="replay/{requester}",
+        summary="Copies that somebody asked for.",
+        expiry_s=3600,
+        content_type=_CLOUD,
+    ),
+    Topic(
+        name="answer",
+        model=Answer,
+        address="rsp/{requester}",
+        summary="Two answers to each command.",
+        expiry_s=300,
+    ),
+    *(_command(verb) for verb in ARGS),
+    Topic(
+        name="receipt",
+        model=Receipt,
+        address="receipt/{consumer}",
+        summary="What became of a result at a consumer.",
+        action="receive",
     ),
 )
 

@@ -131,6 +131,16 @@ def test_its_schemas_say_the_same_as_the_files(
         assert document["components"]["schemas"][topic.model.__name__] == file
 
 
+def test_a_command_says_what_its_verb_takes(exported: dict[str, Any]) -> None:
+    read = jsonschema.Draft202012Validator(schema_of(exported, "cmd-replay"))
+    command = {"request_id": "1", "requester": "lims", "issued_at": "…", "expires_at": "…"}
+    assert read.is_valid({**command, "args": {"stream": "S", "from": 1, "to": 2}})
+    for args in ({"stream": "S", "first": 1, "last": 2}, {"stream": "S", "from": 0, "to": 2}, {}):
+        assert not read.is_valid({**command, "args": args})
+    assert not read.is_valid(command)
+    assert jsonschema.Draft202012Validator(schema_of(exported, "cmd-ping")).is_valid(command)
+
+
 def test_every_message_that_travels_has_a_topic() -> None:
     models = {topic.model.__name__ for topic in TOPICS}
     alone = {name for name in vars(payload) if re.search("(Envelope|Message)$", name)} - NOT_ALONE
