@@ -14,8 +14,9 @@ from readerd.driver.contract import Carrier, Reader, Resender
 from readerd.driver.link import DirtyLink
 from readerd.errors import InstrumentError
 
-# A plate of thousands of pieces is not cancelled at each of them, but at so many.
-MOST_CANCELLATIONS = 40
+# A plate of thousands of pieces is not cancelled at each of them, but at so many; the driver's
+# second plate format differs in nothing but their number.
+MOST_CANCELLATIONS, MOST_OF_ANOTHER_FORMAT = 40, 12
 # A moment after its first command a read has begun and is not over.
 MOMENT_S = 0.5
 
@@ -46,7 +47,9 @@ def _cancelled_everywhere(stage: Stage, verb: Verb, before: Verb = _nothing) -> 
 
     awaits = stage.run(count)
     require(awaits > 0, "it never waits")
-    for number in range(1, awaits + 1, -(-awaits // MOST_CANCELLATIONS)):
+    usual = stage.format == stage.driver.formats[0]
+    most = MOST_CANCELLATIONS if usual else MOST_OF_ANOTHER_FORMAT
+    for number in range(1, awaits + 1, -(-awaits // most)):
 
         async def talk(subject: Subject, number: int = number) -> None:
             await subject.settle()

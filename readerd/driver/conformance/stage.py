@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 from readerd.driver.chemistry import Chemistry
@@ -19,21 +19,24 @@ from readerd.plate import OpticalDensity
 
 T = TypeVar("T")
 
+# What a fault does to an answer does not hang on how many pieces it comes in; their number is time.
+PIECE_WITH_FAULTS = 256
 # Somebody stands there and waits.
 PORT_LADDER_S = 30.0
 
 
 class _Counted:
-    """The twin, and how often it gave each answer."""
+    """The twin, and how often it gave each answer; its bytes come in pieces of this size."""
 
-    def __init__(self, twin: Twin, answered: Counter[str]) -> None:
+    def __init__(self, twin: Twin, answered: Counter[str], piece: int) -> None:
         self._twin = twin
         self._answered = answered
+        self._piece = piece
 
     def receive(self, data: bytes, now_s: float) -> Sequence[Emission]:
         emissions = self._twin.receive(data, now_s)
         self._answered.update(emission.step for emission in emissions)
-        return emissions
+        return [replace(emission, piece=emission.piece or self._piece) for emission in emissions]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,9 @@ class TwinStage:
         chemistry = Chemistry(format=self.format, plates=plates)
         setup = TwinSetup(chemistry=chemistry, faults=tuple(faults))
         answered: Counter[str] = Counter()
-        twin = stranger or _Counted(self.driver.twin(setup), answered)
+        twin = stranger or _Counted(
+            self.driver.twin(setup), answered, PIECE_WITH_FAULTS if faults else 0
+        )
         options = self.driver.options()
         line = self.driver.line(options)
         wires: list[Wire] = []

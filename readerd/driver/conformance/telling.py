@@ -25,11 +25,12 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
 def describes_itself(stage: Stage) -> None:
-    """DRIVER has a name, a one-line summary, models, plate formats and a photometric range."""
+    """DRIVER has a name, a one-line summary, models, wavelengths, formats and a range."""
     driver = stage.driver
     require(bool(_NAME.fullmatch(driver.name)), f"the name {driver.name!r} is not [a-z0-9-]")
     require(bool(driver.summary) and "\n" not in driver.summary, "the summary is not one line")
     require(all(driver.models) and bool(driver.models), "no model is named")
+    require(bool(driver.wavelengths), "nothing is said about wavelengths")
     require(set(driver.formats) <= set(FORMATS) and bool(driver.formats), "formats are 96 and 384")
     low, high = driver.photometric_range
     require(math.isfinite(low) and math.isfinite(high), "the photometric range is not finite")
