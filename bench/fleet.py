@@ -26,6 +26,8 @@ CONNECTIONS = 400
 PLATES_EACH = 3
 # At once: more than a listen queue holds are turned away, and mosquitto drops past 1,000 queued.
 AT_ONCE = 20
+QUIET = logging.getLogger("bench.fleet.quiet")
+QUIET.setLevel(logging.CRITICAL)
 
 
 @dataclass
@@ -79,44 +81,49 @@ def broker_costs(pid: int) -> tuple[float, float]:
     return ticks * tick_s, pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-async def fleet(port: int, pid: int, plate: Heard) -> dict[str, float]:
-    """Costs per connection and per plate."""
-    quiet = logging.getLogger("bench.fleet.quiet")
-    quiet.setLevel(logging.CRITICAL)
-    gate, up, go = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(0), asyncio.Event()
-    taken = 0
+@dataclass
+class Fleet:
+    """Connections like a daemon's, each sending the messages of some plates."""
 
-    async def reader(number: int) -> None:
+    port: int
+    plate: Heard
+    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    up: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def reader(self, number: int) -> None:
         root = f"readerd/v1/bench/r{number}"
         will = aiomqtt.Will(f"{root}/status", b"{}", 1, True)
-        client = aiomqtt.Client("127.0.0.1", port, will=will, logger=quiet, timeout=60)
-        async with gate:
+        client = aiomqtt.Client("127.0.0.1", self.port, will=will, logger=QUIET, timeout=60)
+        async with self.gate:
             await client.__aenter__()
             await client.subscribe(f"{root}/cmd/#", qos=1)
             for name in ("status", "info", "state", "health", "last"):
                 await client.publish(f"{root}/{name}", b"x" * 300, qos=1, retain=True)
-        up.release()
-        await go.wait()
+        self.up.release()
+        await self.go.wait()
         for _ in range(PLATES_EACH):
-            async with gate:
-                for topic, payload in plate.messages:
+            async with self.gate:
+                for topic, payload in self.plate.messages:
                     await client.publish(f"{root}/{topic}", payload, qos=int(topic != "progress"))
         await client.__aexit__(None, None, None)
 
+
+async def costs_of(fleet: Fleet, pid: int) -> dict[str, float]:
+    """Costs per connection and per plate."""
     before_s, before_mb = broker_costs(pid)
-    async with aiomqtt.Client("127.0.0.1", port, logger=quiet) as lims:
+    async with aiomqtt.Client("127.0.0.1", fleet.port, logger=QUIET) as lims:
         await lims.subscribe("readerd/v1/bench/+/result", qos=1)
-        tasks = [asyncio.create_task(reader(number)) for number in range(CONNECTIONS)]
+        tasks = [asyncio.create_task(fleet.reader(number)) for number in range(CONNECTIONS)]
         for _ in range(CONNECTIONS):
-            await up.acquire()
+            await fleet.up.acquire()
         up_s, up_mb = broker_costs(pid)
         began_s = asyncio.get_running_loop().time()
-        go.set()
+        fleet.go.set()
+        taken = CONNECTIONS * PLATES_EACH
         async with asyncio.timeout(60):
-            async for _ in lims.messages:
-                taken += 1
-                if taken == CONNECTIONS * PLATES_EACH:
-                    break
+            for _ in range(taken):
+                await anext(aiter(lims.messages))
         took_s = asyncio.get_running_loop().time() - began_s
         after_s, _ = broker_costs(pid)
         await asyncio.gather(*tasks)
@@ -137,7 +144,7 @@ async def measure(directory: Path) -> None:
         plate = await one_plate(directory, port)
         print(f"one plate: {plate.told()}")
         assert mosquitto.process is not None
-        costs = await fleet(port, mosquitto.process.pid, plate)
+        costs = await costs_of(Fleet(port, plate), mosquitto.process.pid)
     finally:
         mosquitto.end(signal.SIGKILL)
     print(f"mosquitto with {CONNECTIONS} readers, {PLATES_EACH} plates each")
