@@ -165,7 +165,7 @@ barcode = "["
     assert "Traceback" not in wrong.stderr
     for where in (
         "reader.site:", "reader.driver:", "reader.port:", "reader.colour: unknown key",
-        "store: is missing", "mqtt.url:", "plates.barcode:", "assays.default:", "il6.toml layout",
+        "store: is missing", "mqtt.url:", "plates.barcode:", "il6.toml layout",
     ):  # fmt: skip
         assert where in wrong.stderr, wrong.stderr
 
