@@ -1,4 +1,8 @@
-"""A short chaos run of each way to close a row; `python -m bench chaos` is the long one."""
+"""A short chaos run with receipts and with replay.
+
+`python -m bench chaos` is the long one; it prints the contrast too, rows closed on PUBACK alone,
+whose losses depend on the moment and are no test.
+"""
 
 import asyncio
 from pathlib import Path
@@ -28,10 +32,3 @@ def test_nothing_is_lost_nothing_doubled_every_copy_the_same(mode: Mode, tmp_pat
     found = asyncio.run(run(short(mode), tmp_path))
     assert (found.plates, found.results, found.unsaid) == (48, 48, 0)
     assert (found.lost, found.doubled, found.differing) == (0, 0, 0)
-
-
-def test_a_row_that_is_closed_on_the_brokers_word_alone_loses(tmp_path: Path) -> None:
-    """The contrast: without it, the two above could pass because nothing happened."""
-    found = asyncio.run(run(short("puback"), tmp_path))
-    assert (found.plates, found.unsaid, found.doubled, found.differing) == (48, 0, 0, 0)
-    assert found.lost > 0
