@@ -1,13 +1,14 @@
 """Fit on the fly: the wells so far and, as soon as the standards suffice, a provisional curve.
 
-Rows that arrive in one breath are told in one message with one fit: a fit per row would stand
-between the plate's last byte and its result.
+Rows that arrive in one breath are told in one message with one fit, and the last message has none:
+the final curve is milliseconds away, and nothing may stand between the last byte and the result.
 """
 
 import asyncio
 
 from readerd.assay.definition import Assay
 from readerd.assay.quantify import provisional
+from readerd.assay.result import Fit
 from readerd.payload import ProgressMessage
 from readerd.plate import FORMATS, OpticalDensity, Strip
 from readerd.run.feed import Feed
@@ -39,15 +40,13 @@ class Progress:
 
     def _tell(self) -> None:
         self._due = None
-        reference_nm = self._plan.reference_nm
-        message = ProgressMessage(
-            run_id=self._run_id,
-            wells_read={str(nm): len(wells) for nm, wells in self._wells.items()},
-            wells_total=FORMATS[self._assay.layout.format].size * len(self._wells),
-            fit=provisional(
-                self._assay,
-                self._wells[self._plan.measurement_nm],
-                self._wells[reference_nm] if reference_nm is not None else None,
-            ),
-        )
+        seen = {str(nm): len(wells) for nm, wells in self._wells.items()}
+        total = FORMATS[self._assay.layout.format].size * len(self._wells)
+        fit = None if sum(seen.values()) == total else self._fit()
+        message = ProgressMessage(run_id=self._run_id, wells_read=seen, wells_total=total, fit=fit)
         self._feed.tell("progress", message)
+
+    def _fit(self) -> Fit | None:
+        reference_nm = self._plan.reference_nm
+        reference = None if reference_nm is None else self._wells[reference_nm]
+        return provisional(self._assay, self._wells[self._plan.measurement_nm], reference)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 
 from pydantic import JsonValue, TypeAdapter
 from ulid import ULID
@@ -24,6 +25,12 @@ DELIVERED = TypeAdapter(Delivered)
 BASIS = TypeAdapter(Basis)
 
 
+@lru_cache(maxsize=8)
+def _assay(text: str) -> Assay:
+    """The same file is the same assay; reading it anew takes longer than fitting a curve."""
+    return load_assay(text, "the assay in the journal")
+
+
 class Scribe:
     """Composes messages with this bridge's name, the wall clock and fresh ids."""
 
@@ -44,7 +51,7 @@ class Scribe:
         if run is None:
             raise RuntimeError(f"run {run_id} is not in the journal")
         plan = PLAN.validate_python(run.request)
-        return run, plan, load_assay(run.assay_text, f"assay {plan.assay} of run {run_id}")
+        return run, plan, _assay(run.assay_text)
 
     def delivered(self, run_id: str) -> tuple[Delivered, bytes] | None:
         """The plate that a run has in the journal, and the bytes it came as."""
