@@ -353,6 +353,10 @@ class _Link:
         self._answer(mid, reasons[0])
 
     def _answer(self, mid: int, reason: Any) -> None:
+        # A broker with Nagle's algorithm holds the next acknowledgement back until this one is
+        # acknowledged by TCP, which our kernel may put off for 40 ms; tcp(7), TCP_QUICKACK.
+        with suppress(OSError):
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         answer = self._answers.pop(mid, None)
         if answer is not None and not answer.done():
             answer.set_result(_code(reason) or 0)
