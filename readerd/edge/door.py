@@ -1,18 +1,19 @@
 """The client of the local door: find the daemon's socket, ask it over HTTP. Light, and so fast."""
 
-import http.client
 import json
 import os
 import socket
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from readerd.errors import ErrorCode, InputError, Mistake, NoDaemon, RequestError
 
 # The daemon beats every 15 s on an event stream; twice that is silence.
 QUIET_S = 30.0
+# The longest event is a plate's progress with its curve, a few kilobytes.
+MOST_LINE_BYTES = 1 << 20
 
 
 def find_socket(reader: str | None) -> Path:
@@ -43,57 +44,78 @@ def _runtime_directories() -> list[Path]:
 
 
 class Door:
-    """Requests to one daemon; every answer is decoded JSON."""
+    """Requests to one daemon; every answer is decoded JSON.
+
+    HTTP/1.0, one request a connection: that needs a socket and nothing else, and a library for it
+    would take longer to import than the whole of `readerd status` may last.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def get(self, target: str) -> Any:
-        return self._call("GET", target, None)
+        return self._call("GET", target, b"")
 
     def post(self, target: str, body: dict[str, object]) -> Any:
         return self._call("POST", target, json.dumps(body).encode())
 
     def events(self) -> Generator[tuple[str, dict[str, Any]], None, None]:
         """What happens from now on; the first item is ("open", {})."""
-        with closing(self._connect(QUIET_S)) as connection:
-            try:
-                connection.request("GET", "/v1/events")
-                response = connection.getresponse()
+        try:
+            with self._request("GET", "/v1/events", b"") as answer:
+                _status(answer)
                 yield "open", {}
                 kind = ""
-                while line := response.readline(1 << 20):
+                while line := answer.readline(MOST_LINE_BYTES):
                     if line.startswith(b"event: "):
                         kind = line[7:].decode().strip()
                     elif line.startswith(b"data: "):
                         yield kind, json.loads(line[6:])
-            except (OSError, http.client.HTTPException) as error:
-                raise NoDaemon(f"readerd went away: {error}") from None
+        except (OSError, ValueError) as error:
+            raise NoDaemon(f"readerd went away: {error}") from None
         raise NoDaemon("readerd went away; `readerd status` tells when it is back")
 
-    def _call(self, method: str, target: str, body: bytes | None) -> Any:
-        with closing(self._connect(QUIET_S)) as connection:
-            try:
-                connection.request(method, target, body)
-                response = connection.getresponse()
-                answer = json.loads(response.read())
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                raise NoDaemon(f"{self.path}: the answer is none of readerd's: {error}") from None
-        if response.status >= 400 and "error" in answer:
+    def _call(self, method: str, target: str, body: bytes) -> Any:
+        try:
+            with self._request(method, target, body) as stream:
+                status = _status(stream)
+                answer = json.loads(stream.read())
+        except (OSError, ValueError) as error:
+            raise NoDaemon(f"{self.path}: the answer is none of readerd's: {error}") from None
+        if status >= 400 and "error" in answer:
             raise RequestError(ErrorCode(answer["error"]), answer["text"])
         return answer
 
-    def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
-        stream = socket.socket(socket.AF_UNIX)
-        stream.settimeout(timeout_s)
+    @contextmanager
+    def _request(self, method: str, target: str, body: bytes) -> Iterator[BinaryIO]:
+        """The answer's bytes, from the status line on."""
+        head = (
+            f"{method} {target} HTTP/1.0\r\nHost: localhost\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        with self._connect() as connection, connection.makefile("rb") as answer:
+            connection.sendall(head.encode() + body)
+            yield answer
+
+    def _connect(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(QUIET_S)
         try:
-            stream.connect(str(self.path))
+            connection.connect(str(self.path))
         except OSError as error:
-            stream.close()
+            connection.close()
             raise NoDaemon(
                 f"no readerd answers on {self.path} ({error.strerror});"
                 " start `readerd run --config FILE`"
             ) from None
-        connection = http.client.HTTPConnection("localhost", timeout=timeout_s)
-        connection.sock = stream
         return connection
+
+
+def _status(answer: BinaryIO) -> int:
+    """The status code; the headers are read and passed over. ValueError when it is no HTTP."""
+    version, code, *_ = answer.readline(MOST_LINE_BYTES).split(None, 2) or (b"", b"")
+    if not version.startswith(b"HTTP/1."):
+        raise ValueError("no HTTP")
+    while answer.readline(MOST_LINE_BYTES).strip():
+        pass
+    return int(code)
