@@ -26,11 +26,10 @@ READY_WITHIN_S, READ_WITHIN_S = 120.0, 60.0
 
 
 def main() -> int:
-    with (
-        tempfile.TemporaryDirectory(prefix="readerd-bench-") as name,
-        mosquitto(Path(name)) as port,
-    ):
-        return asyncio.run(measure(Path(name), port))
+    with tempfile.TemporaryDirectory(prefix="readerd-bench-") as name:
+        directory = Path(name)
+        with mosquitto(directory) as port:
+            return asyncio.run(measure(directory, port))
 
 
 async def measure(directory: Path, broker_port: int) -> int:

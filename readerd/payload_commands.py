@@ -32,7 +32,7 @@ class Command(Message):
     requester: Requester
     issued_at: AwareDatetime
     expires_at: AwareDatetime
-    args: dict[str, JsonValue] = {}
+    args: dict[str, JsonValue] = Field(default_factory=dict)
     expect: Expect | None = None
 
 
@@ -109,7 +109,7 @@ class Answer(Message):
     duplicate: bool = False
     error: ErrorCode | None = None
     text: str | None = None
-    data: dict[str, JsonValue] = {}
+    data: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class Receipt(Message):
