@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 
 from readerd.config import Config
@@ -106,6 +107,7 @@ async def _live(
     pulse = group.create_task(_pulse(house))
     upkeep = group.create_task(_retain(house))
     on_ready(house)
+    group.create_task(_warm())
     watch = group.create_task(broken.watch())
     await stop.wait()
     await _end(door, pulse, upkeep, watch)
@@ -114,6 +116,11 @@ async def _live(
     await _last_rows(house)
     silence.set()
     await publisher
+
+
+async def _warm() -> None:
+    """Half of a start would be the import of the mathematics; nobody needs it before a plate."""
+    await asyncio.to_thread(import_module, "readerd.assay.quantify")
 
 
 async def _pulse(house: House) -> None:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pydantic import JsonValue
 
 from readerd.assay.layout import PlateMap
-from readerd.assay.quantify import quantify
 from readerd.assay.result import Flag
 from readerd.errors import ErrorCode, InputError, RequestError
 from readerd.run.bench import Bench
@@ -111,6 +110,8 @@ class Again:
         return self._quantified(run_id, *plate, basis)
 
     def _quantified(self, run_id: str, delivered: Delivered, raw: bytes, basis: Basis) -> Outcome:
+        from readerd.assay.quantify import quantify  # half a second of import: see daemon._warm
+
         _, plan, assay = self._scribe.recall(run_id)
         result = quantify(
             assay,

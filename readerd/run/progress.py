@@ -7,7 +7,6 @@ the final curve is milliseconds away, and nothing may stand between the last byt
 import asyncio
 
 from readerd.assay.definition import Assay
-from readerd.assay.quantify import provisional
 from readerd.assay.result import Fit
 from readerd.payload import ProgressMessage
 from readerd.plate import FORMATS, OpticalDensity, Strip
@@ -47,6 +46,8 @@ class Progress:
         self._feed.tell("progress", message)
 
     def _fit(self) -> Fit | None:
+        from readerd.assay.quantify import provisional  # half a second of import: see daemon._warm
+
         reference_nm = self._plan.reference_nm
         reference = None if reference_nm is None else self._wells[reference_nm]
         return provisional(self._assay, self._wells[self._plan.measurement_nm], reference)
