@@ -73,7 +73,14 @@ CASES: list[tuple[st.SearchStrategy[object], Callable[[], Decoder[object]]]] = [
     (st.builds(Reply, notes, words), lambda: reply_decoder(2)),
     (st.builds(Refusal, st.integers(100, 505).map(str)), reply_decoder),
     (st.builds(Refusal, words, st.booleans()), plate_decoder),
-    (st.builds(Status, st.sampled_from(["OPEN", "CLOSED"]), words.map(" ".join)), status_decoder),
+    (
+        st.builds(
+            Status,
+            st.sampled_from(["OPEN", "CLOSED"]),
+            words.map(lambda text: " ".join(text.split())),
+        ),
+        status_decoder,
+    ),
     (st.builds(ErrorLog, st.lists(entries, max_size=4).map(tuple)), log_decoder),
     (plates, plate_decoder),
 ]
