@@ -59,26 +59,13 @@ def refusals(here: Bench, run: str) -> None:
         assert says in refused.stderr
 
 
-def test_abort_and_recover_at_the_command_line(start: Start, bench: MakeBench) -> None:
-    start(
-        "twin",
-        "biorad680",
-        "--pty",
-        "tty",
-        "--time-scale",
-        "0.3",
-        "--fault",
-        "truncate@RPLATE#2:700",
-    ).until(":")
+def test_recover_and_abort_at_the_command_line(start: Start, bench: MakeBench) -> None:
+    fault = ("--fault", "truncate@RPLATE:700")
+    start("twin", "biorad680", "--pty", "tty", "--time-scale", "0.3", *fault).until(":")
     here = bench(port="serial:tty", broker=1)
     daemon = start("run", "--config", "bench2.toml")
     daemon.until("reader=ready")
-    here.ask("read", "--plate", "PLT1")
-    daemon.until("state=reading")
-    aborted = here.ask("abort", "--reason", "wrong plate")
-    assert aborted.stdout.startswith("aborted: run ")
-    daemon.until("reader=ready")
-    code, envelope = here.read("PLT2")
+    code, envelope = here.read("PLT1")
     assert (code, envelope["data"]["acquisition"]) == (4, "failed")
     daemon.until("reader=ready")
     run = envelope["data"]["run"]["id"]
@@ -87,4 +74,10 @@ def test_abort_and_recover_at_the_command_line(start: Start, bench: MakeBench) -
     data = json.loads(here.ask("show", run, "--json").stdout)["data"]
     assert (data["acquisition"], data["flags"]) == ("complete", ["RECOVERED"])
     assert here.ask("reproduce", run).returncode == 0
+
+    here.ask("read", "--plate", "PLT2")
+    daemon.until("state=reading")
+    aborted = here.ask("abort", "--reason", "wrong plate")
+    assert aborted.stdout.startswith("aborted: run ")
+    daemon.until("reader=ready")
     assert daemon.end() == 0
