@@ -3,60 +3,17 @@
 Rules of the room: every verb has `--help`; errors go to stderr in one line that says what to do;
 `--json` where a program may want the answer; exit codes are the contract's. Modules here import
 click and the floor only; heavier rooms are imported inside the verbs that need them, so that
-`--help` and `status` answer at once. Only this room prints.
+`--help` and `status` answer at once. `command` gathers the verbs. Only this room prints.
 """
 
-import sys
-
-import click
-
-from readerd import __version__
-from readerd.cli import ask, author, gather, keep, science, serve, settle, simulate
-from readerd.errors import (
-    ConfigError,
-    InputError,
-    InstrumentError,
-    NoDaemon,
-    ReaderdError,
-    RequestError,
-    StoreError,
-)
-
-# contract.md §1; 74 is EX_IOERR of sysexits(3): the journal cannot be used.
-EXIT_USAGE = 2
-EXIT_CODES: tuple[tuple[type[ReaderdError], int], ...] = (
-    (InputError, EXIT_USAGE),
-    (RequestError, 3),
-    (InstrumentError, 4),
-    (NoDaemon, 5),
-    (StoreError, 74),
-    (ConfigError, 78),
-)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="readerd")
-def readerd() -> None:
-    """The open bridge from a microplate reader to a laboratory's information system."""
-
-
-for group in (ask, author, gather, keep, science, serve, settle, simulate):
-    for verb in group.VERBS:
-        readerd.add_command(verb)
+import gc
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit with the contract's code; errors are one line."""
-    try:
-        readerd.main(arguments, standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(EXIT_USAGE)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
-    except ReaderdError as error:
-        click.echo(f"readerd: {error}", err=True)
-        sys.exit(next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1))
+    gc.disable()  # imports leave no garbage; looking for it would be a sixth of `status`
+    from readerd.cli.command import run
+
+    gc.freeze()
+    gc.enable()
+    run(arguments)

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from readerd import payload
-from readerd.cli import readerd
+from readerd.cli.command import readerd
 from readerd.cli.schemas import DRAFT, TOPICS
 
 # Models that never travel alone: parts of others, and news on the local door only.

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from readerd.cli import main, readerd
+from readerd.cli import main
+from readerd.cli.command import readerd
 from readerd.edge.door import find_socket
 from readerd.errors import InputError, NoDaemon
 

@@ -12,10 +12,11 @@ import pytest
 from pydantic import BaseModel
 from starlette.routing import Route
 
-from readerd import cli, payload
+from readerd import payload
 from readerd.assay import definition
 from readerd.assay.acceptance import Acceptance, resolve
 from readerd.assay.result import Flag
+from readerd.cli import command
 from readerd.config import _File
 from readerd.demo.plate import il6_plate
 from readerd.driver import catalog
@@ -90,28 +91,28 @@ def test_every_limit_stands_there_with_both_profiles() -> None:
     }
 
 
-@pytest.mark.parametrize("verb", sorted(cli.readerd.commands))
+@pytest.mark.parametrize("verb", sorted(command.readerd.commands))
 def test_every_verb_stands_there_with_its_options(verb: str) -> None:
     documented = sections(COMMAND_LINE)[f"readerd {verb}"]
     rows = table(documented)
     rows.pop("option", None)
     options = {
         name
-        for parameter in cli.readerd.commands[verb].params
+        for parameter in command.readerd.commands[verb].params
         if isinstance(parameter, click.Option)
         for name in (*parameter.opts[:1], *parameter.secondary_opts)
     }
     assert {name for row in rows for name in re.findall(r"--[a-z0-9-]+", row)} == options
-    for parameter in cli.readerd.commands[verb].params:
+    for parameter in command.readerd.commands[verb].params:
         if isinstance(parameter, click.Argument):
-            assert parameter.make_metavar(click.Context(cli.readerd)) in documented
+            assert parameter.make_metavar(click.Context(command.readerd)) in documented
 
 
 def test_every_exit_code_stands_there() -> None:
     rows = table(sections(COMMAND_LINE)["Exit codes"])
-    codes = {value for name, value in vars(cli).items() if name.startswith("EXIT_") if value}
+    codes = {value for name, value in vars(command).items() if name.startswith("EXIT_") if value}
     codes = {code for code in codes if isinstance(code, int)}
-    assert set(rows) >= {str(code) for code in codes | {code for _, code in cli.EXIT_CODES}}
+    assert set(rows) >= {str(code) for code in codes | {code for _, code in command.EXIT_CODES}}
 
 
 def test_every_error_code_stands_there() -> None:
