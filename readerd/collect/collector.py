@@ -24,7 +24,7 @@ import aiomqtt
 from ulid import ULID
 
 from readerd.collect.ledger import Range, Stream
-from readerd.collect.link import Link, LinkLost, connection
+from readerd.collect.link import Connect, Link, LinkLost, connection
 from readerd.collect.message import (
     ROOT,
     Answer,
@@ -57,8 +57,15 @@ class Collector:
     """Collects until it is told to stop. `tell` gets one line for each thing worth a line."""
 
     def __init__(
-        self, settings: CollectSettings, shelf: Shelf, *, tell: Tell, now: Callable[[], datetime]
+        self,
+        settings: CollectSettings,
+        shelf: Shelf,
+        *,
+        tell: Tell,
+        now: Callable[[], datetime],
+        connect: Connect = connection,
     ) -> None:
+        self._connect = connect
         self._settings = settings
         self._shelf = shelf
         self._tell = tell
@@ -105,7 +112,7 @@ class Collector:
                 await asyncio.sleep(pause_s)
 
     async def _one_connection(self) -> None:
-        async with connection(self._settings, self._refused) as link:
+        async with self._connect(self._settings, self._refused) as link:
             for refused in await link.subscribe():
                 self._tell(f"REFUSED: the broker does not let us subscribe to {refused}")
             self._failures = 0

@@ -9,8 +9,8 @@ ever for one that we believe to have sent.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final, Protocol
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -35,9 +35,31 @@ class LinkLost(ReaderdError):
     """No connection, or no longer; the text says why."""
 
 
-class Link:
+class Link(Protocol):
     """From the broker's welcome to the connection's end. Every verb may raise LinkLost."""
 
+    async def subscribe(self) -> list[str]:
+        """Ask for everything; the filters that the broker refuses."""
+        ...
+
+    def incoming(self) -> AsyncIterator[aiomqtt.Message]:
+        """What arrives, until LinkLost."""
+        ...
+
+    def acknowledge(self, message: aiomqtt.Message) -> None:
+        """Tell the broker that we have it; nothing more than QoS 1 is ever asked for."""
+        ...
+
+    async def publish(self, topic: str, payload: bytes, expiry_s: int | None = None) -> None:
+        """QoS 1, not retained, until the broker has acknowledged it."""
+        ...
+
+
+# Opens a connection on the session that the broker keeps for us, and tells of refused publishes.
+Connect = Callable[[CollectSettings, Callable[[str], None]], AbstractAsyncContextManager[Link]]
+
+
+class _Link:
     def __init__(
         self, client: aiomqtt.Client, settings: CollectSettings, on_refused: Callable[[str], None]
     ) -> None:
@@ -50,7 +72,6 @@ class Link:
         client._client.manual_ack_set(True)
 
     async def subscribe(self) -> list[str]:
-        """Ask for everything; the filters that the broker refuses."""
         filters = self._settings.topics
         is_5 = self._settings.version == "5"
         asked: Any = [(name, SubscribeOptions(qos=1) if is_5 else 1) for name in filters]
@@ -62,7 +83,6 @@ class Link:
         return [name for name, value in zip(filters, values, strict=True) if value >= REFUSED_FROM]
 
     async def incoming(self) -> AsyncIterator[aiomqtt.Message]:
-        """What arrives, until LinkLost."""
         try:
             async for message in self._client.messages:
                 yield message
@@ -70,12 +90,10 @@ class Link:
             raise LinkLost(str(error)) from None
 
     def acknowledge(self, message: aiomqtt.Message) -> None:
-        """Tell the broker that we have it; nothing more than QoS 1 is ever asked for."""
         if message.qos:
             self._client._client.ack(message.mid, message.qos)
 
     async def publish(self, topic: str, payload: bytes, expiry_s: int | None = None) -> None:
-        """QoS 1, not retained, until the broker has acknowledged it."""
         properties = None
         if self._settings.version == "5":
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
@@ -102,7 +120,7 @@ async def connection(
     try:
         client = _client(settings)
         async with client:
-            yield Link(client, settings, on_refused)
+            yield _Link(client, settings, on_refused)
     except aiomqtt.MqttError as error:
         raise LinkLost(str(error)) from None
     except OSError as error:

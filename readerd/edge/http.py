@@ -261,24 +261,43 @@ def _clear_away(path: Path) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the daemon owns the signals."""
+    """uvicorn without its signal handlers (the daemon owns the signals) and without its clock.
+
+    Its own main loop wakes ten times a second to look at a flag; ours waits until it is told.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told = asyncio.Event()
+
+    def leave(self) -> None:
+        self.should_exit = True
+        self._told.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def main_loop(self) -> None:
+        await self._told.wait()
+
 
 async def serve(app: Starlette, listener: socket.socket, path: Path) -> None:
     """Serve on a bound socket until cancelled; then the path is gone."""
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        date_header=False,
+        timeout_graceful_shutdown=1,
     )
     server = _Server(config)
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
     try:
         await asyncio.shield(task)
     finally:
-        server.should_exit = True
+        server.leave()
         await task
         listener.close()
         with contextlib.suppress(FileNotFoundError):
