@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from readerd.assay.definition import Assay, load_assay
+from readerd.complaint import in_words
 from readerd.driver import catalog
 from readerd.driver.contract import Driver, Options
 from readerd.driver.transport import parse_port
@@ -121,14 +122,11 @@ def _collect(mistakes: list[Mistake], validate: Callable[[], T], under: str = ""
 def mistake_of(error: dict[str, Any], under: str = "") -> Mistake:
     """A pydantic complaint as one line for people."""
     where = ".".join([*([under] if under else []), *map(str, error["loc"])])
-    if error["type"] == "extra_forbidden":
-        return Mistake(where, "unknown key")
-    if error["type"] == "missing":
-        return Mistake(where, "is missing")
-    what = str(error["msg"]).removeprefix("Value error, ")
     given = error.get("input")
     seen = f" (given: {given!r})" if isinstance(given, str | int | float) else ""
-    return Mistake(where, what[:1].lower() + what[1:] + seen)
+    if error["type"] == "extra_forbidden":
+        seen = ""
+    return Mistake(where, in_words(error) + seen)
 
 
 def _driver(

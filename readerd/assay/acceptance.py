@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
+from readerd.complaint import in_words
 from readerd.errors import Mistake
 
 Percent = Annotated[float, Field(gt=0, le=1000)]
@@ -56,9 +57,8 @@ def resolve(raw: object) -> tuple[Acceptance, list[Mistake]]:
         acceptance = Acceptance(**chosen)
     except ValidationError as error:
         for entry in error.errors():
-            what = str(entry["msg"])
             where = ".".join(("acceptance", *map(str, entry["loc"])))
-            mistakes.append(Mistake(where, f"{what[:1].lower()}{what[1:]}, not {entry['input']!r}"))
+            mistakes.append(Mistake(where, f"{in_words(entry)}, not {entry['input']!r}"))
         return Acceptance(), mistakes
     low, high = acceptance.range_low, acceptance.range_high
     if low is not None and high is not None and low >= high:

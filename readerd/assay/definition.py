@@ -8,10 +8,18 @@ import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from readerd.assay.acceptance import Acceptance, resolve
 from readerd.assay.curve.settings import (
@@ -22,7 +30,9 @@ from readerd.assay.curve.settings import (
     ZeroStandard,
     mistake_in,
 )
+from readerd.assay.kit import last_day
 from readerd.assay.layout import BLANK, Binding, Layout, parse_grid, stray_positions
+from readerd.complaint import in_words
 from readerd.errors import ConfigError, Mistake
 
 Positive = Annotated[float, Field(gt=0)]
@@ -43,11 +53,22 @@ class Naming(_Section):
     unit: Text
 
 
-class Kit(_Section):
-    """`[kit]`: copied into every result; empty = not said."""
+def _as_text(value: object) -> object:
+    """TOML has dates of its own: `expires = 2027-01-31`."""
+    return value.isoformat() if type(value) is date else value
 
-    lot: str = ""
-    expires: str = ""
+
+def _expiry(text: str) -> str:
+    if text:
+        last_day(text)
+    return text
+
+
+class Kit(_Section):
+    """`[kit]`: lot and last day, copied into every result; empty = not said."""
+
+    lot: Annotated[str, Field(max_length=64)] = ""
+    expires: Annotated[str, BeforeValidator(_as_text), AfterValidator(_expiry)] = ""
 
 
 class Read(_Section):
@@ -176,14 +197,10 @@ def load_assay(text: str, source: str) -> Assay:
 
 def _mistake(entry: Any) -> Mistake:
     where = ".".join(str(part) for part in entry["loc"])
-    what = str(entry["msg"])
-    if entry["type"] == "extra_forbidden":
-        what = "unknown key"
-    elif entry["type"] == "missing":
-        what = "is missing"
-    elif not isinstance(entry["input"], dict | list):
-        what += f", not {entry['input']!r}"
-    return Mistake(where, what[:1].lower() + what[1:])
+    what = in_words(entry)
+    if entry["type"] not in ("extra_forbidden", "missing"):
+        what += "" if isinstance(entry["input"], dict | list) else f", not {entry['input']!r}"
+    return Mistake(where, what)
 
 
 def _layout(raw: object) -> tuple[Layout | None, list[Mistake]]:

@@ -5,7 +5,7 @@ reject the curve; controls and a missing plate fail the run; everything else war
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from readerd.assay.acceptance import Acceptance
@@ -235,12 +235,3 @@ def standard_rules(
     if hooked:
         flags.append(Flag.HOOK_SUSPECTED)
     return rules, flags
-
-
-def verdict_of(rules: Iterable[Rule]) -> Verdict:
-    """The worst of them."""
-    seen = {rule.verdict for rule in rules}
-    for verdict in ("fail", "warn", "pass"):
-        if verdict in seen:
-            return verdict
-    return "none"

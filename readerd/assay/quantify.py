@@ -22,9 +22,18 @@ from readerd.assay.qc import (
     rejection,
     replicate_rules,
     standard_rules,
+)
+from readerd.assay.result import (
+    Acquisition,
+    Fit,
+    Flag,
+    PlateResult,
+    Qc,
+    Rule,
+    Sample,
+    Wells,
     verdict_of,
 )
-from readerd.assay.result import Acquisition, Fit, Flag, PlateResult, Qc, Rule, Sample, Wells
 from readerd.assay.samples import Found, read_samples
 from readerd.assay.saying import Range, range_of
 from readerd.assay.wells import WellTable, levels_of, measure, turned

@@ -5,6 +5,7 @@ These are the words of the wire, of `fit --json`, of `quantify --json` and of th
 the wire as they stand. Everything that is not known is None. No NaN, no infinity.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
@@ -205,3 +206,12 @@ class PlateResult:
     flags: tuple[Flag, ...] = ()
     warnings: tuple[str, ...] = field(default=())
     fit_before_drop: Fit | None = None  # the first curve, when failing levels were dropped
+
+
+def verdict_of(rules: Iterable[Rule]) -> Verdict:
+    """The worst of them."""
+    seen = {rule.verdict for rule in rules}
+    for verdict in ("fail", "warn", "pass"):
+        if verdict in seen:
+            return verdict
+    return "none"

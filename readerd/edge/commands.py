@@ -25,6 +25,7 @@ from typing import Any, Final, Protocol
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from readerd.complaint import in_words
 from readerd.edge.broker import Incoming, Outgoing
 from readerd.edge.verbs import Doing
 from readerd.errors import ErrorCode, RequestError
@@ -273,7 +274,7 @@ def _invalid(error: ValidationError, prefix: str = "") -> RequestError:
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
     where = f"{prefix}{where}: " if where else ""
-    return RequestError(ErrorCode.INVALID_PAYLOAD, f"{where}{first['msg']}")
+    return RequestError(ErrorCode.INVALID_PAYLOAD, f"{where}{in_words(first)}")
 
 
 def _who(payload: bytes) -> tuple[str | None, str | None]:

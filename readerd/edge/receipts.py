@@ -14,6 +14,7 @@ from datetime import datetime
 
 from pydantic import TypeAdapter, ValidationError
 
+from readerd.complaint import in_words
 from readerd.edge.broker import Incoming
 from readerd.edge.timing import Timing
 from readerd.payload_commands import Receipt, Requester
@@ -53,7 +54,7 @@ class Receipts:
             consumer = _CONSUMER.validate_python(message.topic.rpartition("/receipt/")[2])
             receipt = Receipt.model_validate_json(message.payload)
         except ValidationError as error:
-            log.warning("receipt topic=%s refused=%s", message.topic, error.errors()[0]["msg"])
+            log.warning("receipt topic=%s refused=%s", message.topic, in_words(error.errors()[0]))
             return
         at = self._now().isoformat()
         ref = receipt.ref or ""

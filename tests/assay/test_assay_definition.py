@@ -81,12 +81,12 @@ def test_every_mistake_at_once_with_its_path() -> None:
         )
     )
     assert found == [
-        "read.measurement_nm: input should be a valid integer, not '450'",
+        "read.measurement_nm: must be a whole number, not '450'",
         "read.shakes: unknown key",
-        "curve.model: input should be '4pl', '5pl', '5pl-mirrored', 'auto', 'linear', 'log-log'"
+        "curve.model: must be '4pl', '5pl', '5pl-mirrored', 'auto', 'linear', 'log-log'"
         " or 'point-to-point', not '6pl'",
         "acceptance.min_lvls: unknown key",
-        "acceptance.profile: input should be 'm10' or 'kit', not 'm11'",
+        "acceptance.profile: must be 'm10' or 'kit', not 'm11'",
         "layout.plate row A: 11 cells, a 96-well plate has 12 columns",
         "layout.plate row B column 6: '8U' is no position name"
         " (a letter, then letters and numbers; '.' = empty)",
@@ -99,12 +99,8 @@ def test_every_mistake_at_once_with_its_path() -> None:
     [
         ('id = "il6-elisa"', "", "assay.id: is missing"),
         ("reference_nm = 570", "", "read.reference_nm: is missing"),
-        ("cv = 0.05", "cv = nan", "curve.cv: input should be a finite number, not nan"),
-        (
-            "S8 = 0.0",
-            "S8 = -1.0",
-            "layout.standards.S8: input should be greater than or equal to 0",
-        ),
+        ("cv = 0.05", "cv = nan", "curve.cv: must be a finite number, not nan"),
+        ("S8 = 0.0", "S8 = -1.0", "layout.standards.S8: must be at least 0"),
         ("S8 = 0.0", "S8 = 4.69", "layout.standards.S8: has the concentration of S7"),
         ("S8 = 0.0", "S8 = 0.0, S9 = 1.0", "layout.standards.S9: no well of layout.plate holds it"),
         ("[20.0, 40.0]", "[40.0, 20.0]", "layout.controls.QL: the range is [low, high]"),
@@ -116,6 +112,8 @@ def test_every_mistake_at_once_with_its_path() -> None:
         ("# range_low = 4.69", "range_low = 400.0\nrange_high = 300.0 #", "at or above range_high"),
         ("s0 = 0.005", "s0 = 0.0\ncv = 0.0 #", "twice"),
         ("[kit]", "[kits]", "kits: unknown key"),
+        ('expires = ""', 'expires = "31.01.2027"', "kit.expires: write the day as 2027-01-31"),
+        ('expires = ""', 'expires = "2027-13"', "or the month as 2027-01, not '2027-13'"),
         ("fixed = {}", "fixed = { g = 1.0 }", "curve: 4pl has no parameter g to fix"),
         ("fixed = {}", "fixed = { b = 0.0 }", "curve: b can only be fixed above 0, not at 0"),
     ],
