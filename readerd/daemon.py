@@ -20,6 +20,7 @@ from readerd.driver.virtual import Twin
 from readerd.edge import http
 from readerd.edge.broker import Connect
 from readerd.edge.mqtt import connector
+from readerd.edge.passed import passed_socket
 from readerd.errors import ReaderdError, StoreError
 from readerd.house import Clock, House, OpenStream, wire
 from readerd.run.store import Store
@@ -88,7 +89,8 @@ async def _live(
 ) -> None:
     """Start in the order of need, stop in reverse: door, runs, reader, broker."""
     socket_path = house.config.socket
-    listener = http.bind_unix(socket_path)
+    passed = passed_socket(socket_path)
+    listener = passed or http.bind_unix(socket_path)
     house.runner.resume()
     house.edge.commands.resume()
     broken = _Broken()
@@ -103,7 +105,7 @@ async def _live(
     silence = asyncio.Event()
     publisher = group.create_task(house.edge.run(silence))
     bench = group.create_task(house.bench.run())
-    door = group.create_task(http.serve(app, listener, socket_path))
+    door = group.create_task(http.serve(app, listener, None if passed else socket_path))
     pulse = group.create_task(_pulse(house))
     upkeep = group.create_task(_retain(house))
     on_ready(house)

@@ -282,8 +282,8 @@ class _Server(uvicorn.Server):
         await self._told.wait()
 
 
-async def serve(app: Starlette, listener: socket.socket, path: Path) -> None:
-    """Serve on a bound socket until cancelled; then the path is gone."""
+async def serve(app: Starlette, listener: socket.socket, path: Path | None) -> None:
+    """Serve on a bound socket until cancelled; then its path is gone, where it is ours."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -300,5 +300,5 @@ async def serve(app: Starlette, listener: socket.socket, path: Path) -> None:
         server.leave()
         await task
         listener.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+        if path is not None:
+            path.unlink(missing_ok=True)
