@@ -59,6 +59,13 @@ class Wire:
         """Nobody listens any more; the instrument talks on."""
         self._deliver = self._hang_up = None
 
+    def unplug(self) -> None:
+        """The listener's end is gone now; the instrument talks on."""
+        hang_up = self._hang_up
+        self.detach()
+        if hang_up is not None:
+            hang_up()
+
     def receive(self, data: bytes) -> None:
         """Bytes from the client: let the twin answer in its own time."""
         now_s = self._loop.time()
