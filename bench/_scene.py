@@ -65,7 +65,7 @@ class Reader:
 
     def results(self) -> dict[str, bytes]:
         """Every result in the journal: id -> bytes."""
-        return dict(rows(self.journal, "SELECT event_id, payload FROM outbox WHERE topic='result'"))
+        return dict(rows(self.journal, "SELECT event_id, payload FROM results"))
 
     def unfinished(self) -> int:
         """Runs that have no end yet; after a kill the next start ends them."""

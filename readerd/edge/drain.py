@@ -5,9 +5,11 @@ say nothing or die in between, and a weekend's backlog must neither fill the mem
 order. The rule: rows are offered in sequence, at most a window of them unanswered at a time. What
 is in flight is remembered here only: after any loss the journal is read again from its first
 stored row, so a row may be told twice and is never left out. Accepted rows are closed in batches:
-one commit for twenty rows of a backlog, at once for a single row. The window moves with every
-answer and does not wait for the commit: pausing let the broker's small answers wait for our TCP
-acknowledgement, 18 ms a window, and cost three quarters of the speed.
+one commit for a hundred rows of a backlog or for a tenth of a second of it, at once when nothing
+more is to be sent. Until that commit a row counts as not sent, so a killed daemon tells at most a
+batch and a window twice. The window moves with every answer and does not wait for the commit:
+pausing let the broker's small answers wait for our TCP acknowledgement, 18 ms a window, and cost
+three quarters of the speed.
 
 A topic that the broker refuses keeps its rows and its order: nothing more is offered on it until a
 single row, offered again after a growing pause, is accepted. Other topics go on meanwhile.
@@ -18,10 +20,12 @@ called by whoever stored).
 """
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Final, Protocol
 
 from readerd.edge.broker import REFUSED_FROM, BrokerLost, Connection, Outgoing
@@ -30,8 +34,10 @@ from readerd.edge.timing import Pause, Timing
 
 # CloudEvents, MQTT protocol binding 1.0, section 3.2: the structured mode's content type.
 CONTENT_TYPE: Final = "application/cloudevents+json"
-# Rows closed in one commit, while more are under way.
-BATCH: Final = 20
+# Rows closed in one commit, while more are under way, and how long an answer may wait for that.
+BATCH: Final = 100
+CLOSE_WITHIN_S: Final = 0.1
+AT_ONCE: Final = 0.0
 # Rows read from the journal at once: one window.
 READ_AHEAD: Final = 20
 
@@ -75,11 +81,11 @@ class Refusals(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
-    """A row that was offered and is not answered, or answered and not yet closed."""
+    """A row that was offered; `until` is when its answer is overdue."""
 
     row: OutboxRow
     answer: asyncio.Future[int]
-    deadline: float
+    until: float
 
 
 class Drain:
@@ -102,7 +108,9 @@ class Drain:
         self._stir = asyncio.Event()
         self._echoes: Echoes | None = None
         self._too_large: set[int] = set()
-        self._flights: dict[int, _Flight] = {}
+        self._flights: dict[int, _Flight] = {}  # not answered, by row, oldest first
+        self._answered: dict[int, _Flight] = {}  # answered and not yet closed
+        self._close_at = math.inf
         self._cursor = 0
         self._ahead: deque[OutboxRow] = deque()
         self._pauses: dict[str, Pause] = {}  # by refused topic
@@ -124,6 +132,8 @@ class Drain:
     async def run(self, connection: Connection) -> None:
         """Drain into this connection until BrokerLost or cancellation."""
         self._flights.clear()
+        self._answered.clear()
+        self._close_at = math.inf
         self._held_until.clear()
         self._too_large.clear()
         is_blind = connection.version == "3.1.1"  # its acknowledgements say nothing
@@ -134,14 +144,17 @@ class Drain:
                 self._stir.clear()
                 is_backlog = await self._offer(connection)
                 await self._something()
-                self._settle(least=BATCH if is_backlog else 1)
+                if not is_backlog or len(self._answered) >= BATCH or _loop_time() >= self._close_at:
+                    self._settle()
                 self._look_at_the_clock()
         finally:
-            self._settle(least=1)
+            for flight in [one for one in self._flights.values() if one.answer.done()]:
+                self._land(flight)
+            self._settle()
 
     async def _offer(self, connection: Connection) -> bool:
         """Offer the next rows until the window is full (True) or the journal has no more."""
-        while len(self._unanswered()) < connection.window:
+        while len(self._flights) < connection.window and self._close_at > AT_ONCE:
             if not self._ahead:
                 self._ahead.extend(self._outbox.pending(READ_AHEAD, self._cursor))
                 if not self._ahead:
@@ -150,7 +163,7 @@ class Drain:
                 continue  # whatever happened meanwhile may have emptied it
             row = self._ahead.popleft()
             self._cursor = row.row_id
-            if row.row_id in self._flights or self._is_held(row.topic):
+            if self._is_under_way(row) or self._is_held(row.topic):
                 continue
             message = self._message(row)
             if connection.takes(message):
@@ -160,16 +173,16 @@ class Drain:
                 self._refusals.too_large(row)
         return True
 
-    def _unanswered(self) -> list[_Flight]:
-        """What the broker has not answered, oldest first."""
-        return [flight for flight in self._flights.values() if not flight.answer.done()]
+    def _is_under_way(self, row: OutboxRow) -> bool:
+        return row.row_id in self._flights or row.row_id in self._answered
 
     def _is_held(self, topic: str) -> bool:
         """A refused topic rests, and after its rest gets one row in flight, not a window."""
         if topic not in self._pauses:
             return False
         return topic in self._held_until or any(
-            flight.row.topic == topic for flight in self._flights.values()
+            flight.row.topic == topic
+            for flight in (*self._flights.values(), *self._answered.values())
         )
 
     def _message(self, row: OutboxRow) -> Outgoing:
@@ -183,28 +196,38 @@ class Drain:
         answer = connection.publish(message)
         if self._echoes is not None:
             answer = self._echoes.expect(message.topic, message.payload, answer)
-        answer.add_done_callback(lambda _: self._stir.set())
-        deadline = _loop_time() + self._timing.acknowledge_within_s
-        self._flights[row.row_id] = _Flight(row, answer, deadline)
+        flight = _Flight(row, answer, _loop_time() + self._timing.acknowledge_within_s)
+        self._flights[row.row_id] = flight
+        answer.add_done_callback(lambda _: self._land(flight))
+
+    def _land(self, flight: _Flight) -> None:
+        """The broker has answered; an answer to a former connection's offer says nothing."""
+        if self._flights.get(flight.row.row_id) is not flight or flight.answer.cancelled():
+            return
+        del self._flights[flight.row.row_id]
+        if flight.answer.result() >= REFUSED_FROM:
+            self._close_at = AT_ONCE  # nothing more may go out on its topic
+        elif not self._answered:
+            self._close_at = _loop_time() + CLOSE_WITHIN_S
+        self._answered[flight.row.row_id] = flight
+        self._stir.set()
 
     async def _something(self) -> None:
         """Wait for a new row, an answer, a deadline or the end of a topic's rest."""
-        until = list(self._held_until.values())
-        until += [flight.deadline for flight in self._unanswered()[:1]]
+        until = [*self._held_until.values()]
+        until += [flight.until for flight in self._oldest()]
+        until += [self._close_at] if self._answered else []
         try:
             async with asyncio.timeout_at(min(until, default=None)):
                 await self._stir.wait()
         except TimeoutError:
             pass
 
-    def _settle(self, *, least: int) -> None:
-        """Close what was accepted, hold what was refused, if at least so many are answered."""
-        answered = [flight for flight in self._flights.values() if flight.answer.done()]
-        if not answered or len(answered) < least:
-            return
+    def _settle(self) -> None:
+        """Close what was accepted, in one commit; hold what was refused."""
+        answered, self._answered, self._close_at = self._answered, {}, math.inf
         accepted: list[int] = []
-        for flight in answered:
-            del self._flights[flight.row.row_id]
+        for flight in answered.values():
             if flight.answer.result() < REFUSED_FROM:
                 accepted.append(flight.row.row_id)
                 self._accept(flight.row)
@@ -232,10 +255,14 @@ class Drain:
         for topic in [topic for topic, until in self._held_until.items() if until <= now]:
             del self._held_until[topic]
             self._start_over()
-        for flight in self._unanswered()[:1]:
-            if flight.deadline <= now:
+        for flight in self._oldest():
+            if flight.until <= now:
                 within_s = self._timing.acknowledge_within_s
                 raise BrokerLost(f"no acknowledgement within {within_s:g} s")
+
+    def _oldest(self) -> Iterable[_Flight]:
+        """The offer that has waited longest for its answer, if there is one."""
+        return islice(self._flights.values(), 1)
 
     def _start_over(self) -> None:
         """Look again from the first stored row; what is in flight is passed over."""

@@ -79,8 +79,9 @@ def _verify(db: sqlite3.Connection) -> Verified:
 
 
 _LINES: Final = (
-    "SELECT line, at, kind, audit.event_id, digest, body, hash, outbox.payload, results.payload"
+    "SELECT line, at, kind, audit.event_id, digest, body, hash, bodies.payload, results.payload"
     " FROM audit LEFT JOIN outbox ON outbox.event_id = audit.event_id"
+    " LEFT JOIN bodies ON bodies.row_id = outbox.row_id"
     " LEFT JOIN results ON results.event_id = audit.event_id ORDER BY line"
 )
 

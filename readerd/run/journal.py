@@ -27,8 +27,9 @@ from readerd.errors import StoreError
 from readerd.run.rows import STREAMS
 
 # Each entry takes the file from `user_version` = its index to the next one.
-MIGRATIONS: Final[tuple[str, ...]] = (
-    files("readerd.run").joinpath("schema.sql").read_text(encoding="utf-8"),
+MIGRATIONS: Final = tuple(
+    files("readerd.run").joinpath(name).read_text(encoding="utf-8")
+    for name in ("schema.sql", "schema_2.sql")
 )
 # A plate, its evidence, its messages and the write-ahead log of all that: under 1 MB with 384
 # wells. What is kept free is many times that, because the drain and the audit write too.
@@ -43,7 +44,11 @@ class Journal:
         self._lock = _locked(path)
         try:
             self.db = sqlite3.connect(path, isolation_level=None)
-            self._prepare()
+            try:
+                self._prepare()
+            except BaseException:
+                self.db.close()  # half a migration goes with it
+                raise
         except (sqlite3.Error, StoreError) as error:
             os.close(self._lock)
             text = str(error).removeprefix(f"journal {path}: ")
@@ -144,6 +149,8 @@ def reading_only(path: Path) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         connection.execute("SELECT 1 FROM meta")
+        if connection.execute("PRAGMA user_version").fetchone() == (1,):  # an old backup
+            connection.execute("CREATE TEMP VIEW bodies AS SELECT row_id, payload FROM outbox")
     except sqlite3.Error as error:
         raise StoreError(f"journal {path}: {error}") from error
     return connection

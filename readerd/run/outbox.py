@@ -13,7 +13,10 @@ from readerd.run.rows import STREAMS, Compose, OutboxRow, Place, Stored, StreamK
 
 Outcome = Literal["stored", "duplicate", "refused"]
 
-_COLUMNS: Final = "row_id, stream, sequence, topic, payload, event_id, run_id, state, stored_at"
+_ROW: Final = (
+    "SELECT row_id, stream, sequence, topic, payload, event_id, run_id, state, stored_at"
+    " FROM outbox JOIN bodies USING (row_id)"
+)
 
 
 class Outbox:
@@ -28,10 +31,13 @@ class Outbox:
         sequence = self._last_sequence(kind) + 1
         stored = compose(Place(str(self._journal.meta(f"stream.{kind}")), sequence))
         self._journal.set_meta(f"sequence.{kind}", str(sequence))
+        row = self._journal.db.execute(
+            "INSERT INTO outbox (stream, sequence, topic, event_id, run_id, state, stored_at)"
+            " VALUES (?, ?, ?, ?, ?, 'stored', ?)",
+            (kind, sequence, kind, stored.event_id, run_id, at),
+        )
         self._journal.db.execute(
-            "INSERT INTO outbox (stream, sequence, topic, event_id, run_id, payload, state,"
-            " stored_at) VALUES (?, ?, ?, ?, ?, ?, 'stored', ?)",
-            (kind, sequence, kind, stored.event_id, run_id, stored.payload, at),
+            "INSERT INTO bodies VALUES (?, ?)", (row.lastrowid, stored.payload)
         )
         audit.append(self._journal, at, kind, stored.event_id, stored.payload)
         return stored
@@ -232,5 +238,5 @@ class Outbox:
                 run_id,
                 state,
                 stored_at,
-            ) in self._journal.all(f"SELECT {_COLUMNS} FROM outbox WHERE {where}", *values)
+            ) in self._journal.all(f"{_ROW} WHERE {where}", *values)
         ]

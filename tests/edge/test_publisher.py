@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -74,6 +75,34 @@ async def test_no_more_than_a_window_is_unanswered(
         publisher.publish_progress(b"sent after the rows")
         await tape.until("progress", 1)
         assert tape.payloads("event") == stored[:20]
+
+
+async def test_what_was_answered_is_closed_soon_though_the_backlog_stands_still(
+    broker: Broker, tape: Tape, journal: Journal, publishing: Running, links: Links
+) -> None:
+    for number in range(100):
+        journal.note(f"n{number}")
+    verdicts = iter([ACCEPT] * 5)
+    tape.judge = lambda message: next(verdicts, SWALLOW) if "event" in message.topic else ACCEPT
+    patient = replace(SHORT, acknowledge_within_s=30.0)
+    async with publishing(to(broker.port), timing=patient):
+        await journal.until(lambda: journal.closed == [1, 2, 3, 4, 5])
+        assert links.seen == [True]
+
+
+async def test_a_refusal_in_a_backlog_is_followed_by_no_more_than_its_window(
+    broker: Broker, tape: Tape, journal: Journal, publishing: Running, alarms: Alarms
+) -> None:
+    for number in range(300):
+        journal.note(f"n{number}")
+    verdicts = iter([ACCEPT] * 50)
+    no = refuse(Reason.NOT_AUTHORIZED)
+    tape.judge = lambda message: next(verdicts, no) if "event" in message.topic else ACCEPT
+    patient = replace(SHORT, retry_first_s=30.0, retry_most_s=30.0, uniform=max)
+    async with publishing(to(broker.port), timing=patient):
+        await alarms.until(lambda: "publish-refused" in alarms.standing)
+        assert len(tape.payloads("event")) <= 70
+        await journal.until(lambda: journal.closed == list(range(1, 51)))
 
 
 async def test_a_broker_that_dies_and_forgets_is_offered_the_same_bytes_again(
