@@ -37,6 +37,8 @@ from readerd.edge.letters import Letters
 from readerd.edge.retained import Retained
 from readerd.edge.timing import Timing
 from readerd.payload import StatusMessage, encode
+from readerd.run.outage import Outage
+from readerd.run.promise import Promise
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,8 @@ PUBLISH_REFUSED: Final = "publish-refused"
 SUBSCRIBE_REFUSED: Final = "subscribe-refused"
 DUPLICATE_CLIENT_ID: Final = "duplicate-client-id"
 PAYLOAD_TOO_LARGE: Final = "payload-too-large"
+# Both versions of the protocol may be tried, 10 s each, and the cut of what came of it.
+CONNECT_S: Final = 30.0
 # What we hear of ourselves to know that it was published, where the broker cannot say no.
 ECHOED: Final = ("result", "event")
 
@@ -57,8 +61,8 @@ ECHOED: Final = ("result", "event")
 class Publisher:
     """Everything that goes to the broker, and the place where messages from it come in.
 
-    `inbox` maps topic filters below the root (`cmd/#`) to the one who is told; it is called on the
-    loop and must not wait. `on_alarm` and `on_link` are called on the loop too.
+    `inbox` maps topic filters below the root (`cmd/#`) to the one who is told, `elsewhere` whole
+    topics of others; both are called on the loop and must not wait. `on_alarm` and `on_link` are called on the loop too.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Publisher:
         on_link: OnLink = lambda connected: None,
         on_too_large: OnTooLarge = lambda row: None,
         inbox: Mapping[str, OnMessage] | None = None,
+        elsewhere: Mapping[str, OnMessage] | None = None,
         timing: Timing | None = None,
     ) -> None:
         self._connect = connect
@@ -82,15 +87,18 @@ class Publisher:
         self._on_alarm = on_alarm
         self._on_link = on_link
         self._inbox = {"status": self._own_status, **(inbox or {})}
+        self._elsewhere = elsewhere or {}
         self._timing = timing or Timing()
         refusals = _Refusals(on_alarm, on_too_large)
         self._refusals = refusals
         self.letters = Letters(self._timing)
+        self.promise = Promise()
         self._drain = Drain(outbox, root_topic, now=now, refusals=refusals, timing=self._timing)
         self._retained = Retained(root_topic, refusals=refusals, timing=self._timing)
         self._connection: Connection | None = None
         self._pause = self._timing.pause()
-        self._quiet = False  # the loss that goes on was told
+        self._outage = Outage(log)
+        self.connections = 0  # since the start of the daemon
 
     @property
     def connected(self) -> bool:
@@ -150,6 +158,7 @@ class Publisher:
                 await self._one_connection()
             except BrokerLost as error:
                 wait_s = self._after(error)
+            self.promise.within(wait_s, "the pause before the next connection to the broker")
             await asyncio.sleep(wait_s)
 
     def _after(self, error: BrokerLost) -> float:
@@ -160,16 +169,16 @@ class Publisher:
             wait_s = self._pause.slow_s()
         else:
             wait_s = self._pause.next_s()
-        level = logging.DEBUG if self._quiet else logging.WARNING
-        log.log(level, "mqtt link=lost reason=%s retry_s=%.1f", error, wait_s)
-        self._quiet = True
+        self._outage.lost(f"mqtt link=lost reason={error} retry_s={wait_s:.1f}")
         return wait_s
 
     async def _one_connection(self) -> None:
         will = self._status_message("offline", None)
+        self.promise.within(CONNECT_S, "the connection to the broker")
         async with self._connect(will) as connection:
-            log.info("mqtt link=up version=%s session=%d", connection.version, self._session)
-            self._quiet = False
+            self._outage.back(f"mqtt link=up version={connection.version} session={self._session}")
+            self.promise.idle()
+            self.connections += 1
             self._refusals.oversized.clear()
             self._connection = connection
             self._retained.put("status", self._status_message("online", self._now()).payload)
@@ -204,6 +213,7 @@ class Publisher:
     async def _subscribe(self, connection: Connection) -> None:
         names = [*self._inbox, *(ECHOED if connection.version == "3.1.1" else ())]
         asked = [(name, connection.subscribe(f"{self._root_topic}/{name}")) for name in names]
+        asked += [(topic, connection.subscribe(topic)) for topic in self._elsewhere]
         if connection.version == "5":  # who has left a retained command there is to be told
             asked += [
                 (name, connection.subscribe(f"{self._root_topic}/{name}", retained=True))
@@ -225,7 +235,7 @@ class Publisher:
             topic = message.topic.removeprefix(f"{self._root_topic}/")
             if topic in ECHOED:
                 self._drain.echo(message.topic, message.payload)
-            tell = by_segment.get(topic.partition("/")[0])
+            tell = self._elsewhere.get(message.topic) or by_segment.get(topic.partition("/")[0])
             if tell is not None:
                 tell(message)
 

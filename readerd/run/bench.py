@@ -32,6 +32,8 @@ from readerd.errors import (
 from readerd.payload import BenchState
 from readerd.plate import Identity, Reading, ReadRequest, Strip
 from readerd.run import states
+from readerd.run.outage import Outage
+from readerd.run.promise import Promise
 from readerd.run.rows import ReadingRow
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,10 @@ LAST_RETRY_S = 60.0
 GRACE_S = 10.0
 # A carrier moves in seconds; the slowest sheet says 15 s.
 CARRIER_S = 30.0
+# What a driver waits out when it finds an instrument in the middle of something, at most.
+SETTLE_S = 300.0
+# A port opens at once or not at all; a serial one does it in a thread that nobody can cancel.
+OPEN_S = 30.0
 # A stop must end within 10 s (issue of the service); parking may take this much of it.
 PARK_ON_STOP_S = 4.0
 
@@ -94,6 +100,10 @@ class Bench:
         self._settling = Transcript()
         self._in_use = asyncio.Lock()
         self._probe_every_s = probe_every_s
+        self._outage = Outage(log)
+        self._job, self._ladder = Promise(), Promise()
+        self.promises = (self._job, self._ladder)
+        self._longest_s = SETTLE_S
 
     @property
     def state(self) -> BenchState:
@@ -169,6 +179,8 @@ class Bench:
         link, reader = cast(Link, self._link), cast(Reader, self._reader)
         self._transcript = Transcript()
         self._move("read")
+        self._job.within(bound_s, "a job of the reader")
+        self._longest_s = max(self._longest_s, bound_s)
         try:
             async with asyncio.timeout(bound_s), self._in_use:
                 if link.dirty:
@@ -188,6 +200,8 @@ class Bench:
         except BaseException:
             self._hand_over(NoReply("the read was cancelled", phase="read"))
             raise
+        finally:
+            self._job.idle()
         self._delivered(link)
         return answer
 
@@ -231,8 +245,7 @@ class Bench:
                     await self._serve()
                 except InstrumentError as error:
                     attempt += 1
-                    level = logging.WARNING if attempt == 1 else logging.DEBUG
-                    log.log(level, "reader=lost attempt=%d reason=%s", attempt, error)
+                    self._outage.lost(f"reader=lost attempt={attempt} reason={error}")
                     await self._give_up(error)
                 await self._pause(attempt)
         finally:
@@ -240,10 +253,10 @@ class Bench:
 
     async def _connect(self) -> None:
         """From absent to ready; InstrumentError on any step."""
+        self._ladder.within(OPEN_S, "opening the port")
         stream = await self._open_stream()
-        self._settling = (
-            Transcript()
-        )  # the first on this link: later ones build on what came before
+        # The first on this link: later ones build on what came before.
+        self._settling = Transcript()
         self._link = Link(stream, transcript=self._settling)
         self._reader = self.driver.open(self._link, self.options)
         self._move("opened")
@@ -251,12 +264,14 @@ class Bench:
 
     async def _settle(self, reader: Reader) -> None:
         """From hello to ready: at rest, and known to be the right instrument."""
+        self._ladder.within(self._longest_s, "bringing the reader to rest")
         await reader.park()
         identity = self._recognised(await reader.identify())
         self.identity = identity
         self._trouble = asyncio.get_running_loop().create_future()
         self._move("identified")
-        log.info("reader=ready model=%s serial=%s", identity.model, identity.serial)
+        self._ladder.idle()
+        self._outage.back(f"reader=ready model={identity.model} serial={identity.serial}")
 
     def _recognised(self, identity: Identity) -> Identity:
         """The same identity, or WrongInstrument when another one is expected."""
@@ -273,7 +288,8 @@ class Bench:
             error = await self._next_trouble(link)
             if isinstance(error, LinkLost):
                 raise error
-            log.warning("reader=recovering reason=%s", error)
+            self._outage.lost(f"reader=recovering reason={error}")
+            self._ladder.within(self._longest_s, "bringing the reader to rest")
             link.transcript = Transcript()
             await reader.park()
             self._move("parked")
@@ -305,11 +321,14 @@ class Bench:
         """Is it still there, and still the same one? Asked while nobody uses it."""
         async with self._in_use:
             link.transcript = Transcript()
+            self._ladder.within(self._longest_s, "asking the reader who it is")
             try:
                 self.identity = self._recognised(await cast(Reader, self._reader).identify())
             except InstrumentError as error:
                 if self._state == "ready":
                     self._hand_over(error)
+            finally:
+                self._ladder.idle()
 
     async def _give_up(self, error: InstrumentError) -> None:
         """Close the port; say whether a person must come."""
@@ -327,6 +346,7 @@ class Bench:
 
     async def _pause(self, attempt: int) -> None:
         wait_s = min(FIRST_RETRY_S * 2 ** max(attempt - 1, 0), LAST_RETRY_S)
+        self._ladder.within(wait_s, "the pause before the port is opened again")
         self._retry_now.clear()
         try:
             async with asyncio.timeout(wait_s):
