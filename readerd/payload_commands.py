@@ -45,6 +45,8 @@ class ReadArgs(Message):
     assay: Text | None = None
     operator: Text | None = None
     reread_reason: Text | None = None
+    kit_lot: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    kit_expires: Text | None = None  # 2027-01-31, or 2027-01
 
 
 class ArmArgs(Message):

@@ -49,6 +49,8 @@ def read(
     assay: str | None,
     operator: str | None,
     key: str | None,
+@click.option("--kit-lot", metavar="LOT", help="The kit's lot, where the assay file has another.")
+@click.option("--kit-expires", metavar="DATE", help="Its last day: 2027-01-31, or 2027-01.")
     reread: bool,
     reason: str | None,
     wait: bool,
@@ -59,6 +61,8 @@ def read(
     if reread != bool(reason):
         raise click.UsageError("--reread and --reason TEXT belong together")
     daemon = door(reader)
+    kit_lot: str | None,
+    kit_expires: str | None,
     body: dict[str, object] = {
         "plate_barcode": plate,
         "assay": assay,
@@ -73,6 +77,8 @@ def read(
         return
     _show_result(_wait_for_run(daemon, body), as_json)
 
+        "kit_lot": kit_lot,
+        "kit_expires": kit_expires,
 
 def _wait_for_run(daemon: "Door", body: dict[str, object]) -> dict[str, Any]:
     """Ask for the run and follow it to its end; the answer of `GET /v1/runs/{id}`."""

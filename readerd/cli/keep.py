@@ -45,7 +45,8 @@ def carrier(position: str, reader: str | None, as_json: bool) -> None:
 @click.command()
 @click.argument("run")
 @click.option("--reason", required=True, help="Why; it stands in the new revision.")
-@click.option("--plate-map", type=FILE, help="CSV with the header position,sample_id,dilution.")
+@click.option("--plate-map", type=FILE, help="CSV with the header position,sample_id,dilution;"
+              " else what the LIMS has sent since.")  # fmt: skip
 @click.option("--mask", "masks", multiple=True, metavar="WELL=REASON",
               help="Leave a well out, and say why.")  # fmt: skip
 @reader_option
@@ -72,7 +73,8 @@ def revise(
             for position, one in samples.items()
         ]
     answer = door(reader).post(f"/v1/runs/{run}/revise", body)
-    _say(answer, as_json, f"revision {answer['revision']} of run {run}")
+    late = f", with the plate map {answer['late_map']}" if answer["late_map"] else ""
+    _say(answer, as_json, f"revision {answer['revision']} of run {run}{late}")
 
 
 @click.command()

@@ -22,6 +22,8 @@ class ReadBody(Body):
     operator: str | None = None
     key: str | None = None
     reread_reason: str | None = None
+    kit_lot: str | None = Field(default=None, max_length=64)
+    kit_expires: str | None = None  # 2027-01-31, or 2027-01
     trigger: str = "http"
 
 

@@ -26,6 +26,7 @@ from starlette.routing import Route
 from ulid import ULID
 
 from readerd.assay.layout import Binding, PlateMap
+from readerd.complaint import in_words
 from readerd.edge.bodies import AbortBody, B, CarrierBody, ReadBody, ReasonBody, ReviseBody
 from readerd.errors import ConfigError, ErrorCode, Mistake, RequestError, StoreError
 from readerd.payload import Operator, Trigger
@@ -123,6 +124,8 @@ class _Door:
                 operator=Operator(id=body.operator, known_by="request") if body.operator else None,
                 reread_reason=body.reread_reason,
             )
+                kit_lot=body.kit_lot,
+                kit_expires=body.kit_expires,
         )
         answer = {"run_id": ticket.run_id, "duplicate": ticket.duplicate}
         return JSONResponse(answer, status_code=202)
@@ -155,7 +158,7 @@ class _Door:
         if body.samples is not None:
             samples = {one.position: Binding(one.sample_id, one.dilution) for one in body.samples}
             plate_map = PlateMap(samples=samples, id=body.plate_map_id, source="request")
-        revision = self._runner.again.revise(
+        revised = self._runner.again.revise(
             run_id, body.reason, plate_map=plate_map, masks=body.masks
         )
         return JSONResponse({"run_id": run_id, "revision": revision})
@@ -163,7 +166,7 @@ class _Door:
     async def recover(self, request: Request) -> Response:
         run_id, body = request.path_params["run_id"], await _body(request, ReasonBody)
         revision = await self._runner.again.recover(run_id, body.reason)
-        return JSONResponse({"run_id": run_id, "revision": revision})
+        return JSONResponse({"run_id": run_id, **asdict(revised)})
 
     async def resend(self, request: Request) -> Response:
         run_id = request.path_params["run_id"]
@@ -226,7 +229,7 @@ async def _body(request: Request, model: type[B]) -> B:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "body"
-        raise RequestError(ErrorCode.INVALID_PAYLOAD, f"{where}: {first['msg']}") from None
+        raise RequestError(ErrorCode.INVALID_PAYLOAD, f"{where}: {in_words(first)}") from None
 
 
 def bind_unix(path: Path) -> socket.socket:

@@ -159,7 +159,7 @@ class Verbs:
         check_map(plate_map, args.layout, rules.assay_for(request, args.assay))
         stored = StoredMap(plate_map=plate_map, assay=args.assay, wells=args.layout)
         self._runner.bind_map(plate, stored, command.requester)
-        late = cast("list[JsonValue]", self._store.delivered(plate))
+        late = cast("list[JsonValue]", self._store.began_before(plate))
         return Doing(data={"samples": len(samples), "read_before": late})
 
     def _read(self, command: Command, args: ReadArgs) -> Doing:
@@ -172,6 +172,8 @@ class Verbs:
             assay=args.assay,
             operator=operator,
             reread_reason=args.reread_reason,
+            kit_lot=args.kit_lot,
+            kit_expires=args.kit_expires,
         )
         ticket = self._runner.submit(request)
         return Doing(run_id=ticket.run_id, duplicate=ticket.duplicate)

@@ -1,24 +1,37 @@
 """A run told again: revised from its stored reading, or recovered from the instrument's memory.
 
 Neither measures. A revision quantifies the same reading with another plate map or with wells left
-out; a recovery asks the instrument for its last plate (a transfer) when the run had lost it, and
-only while no other run has measured since. Both are a person's decision and carry the reason; both
-are the next revision of the same run.
+out, and takes by itself what the LIMS has sent for the plate since the revision before. A recovery
+asks the instrument for its last plate (a transfer) when the run had lost it, and only while no
+other run has measured since. Both are a person's decision and carry the reason; both are the next
+revision of the same run.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from pydantic import JsonValue
 
+from readerd.assay.definition import Assay
+from readerd.assay.kit import judge_kit
 from readerd.assay.layout import PlateMap
 from readerd.assay.result import Flag
 from readerd.errors import ErrorCode, InputError, RequestError
 from readerd.run.bench import Bench
-from readerd.run.report import Basis, Delivered, Outcome
+from readerd.run.plan import check_map
+from readerd.run.report import Basis, Delivered, Outcome, Plan, kit_used
 from readerd.run.rows import ReadingRow
 from readerd.run.scribe import BASIS, DELIVERED, Scribe
 from readerd.run.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """The revision that was made; `late_map` is the map of the LIMS that it is the first to use."""
+
+    revision: int
+    late_map: str | None
 
 
 class Again:
@@ -39,8 +52,11 @@ class Again:
         *,
         plate_map: PlateMap | None = None,
         masks: Mapping[str, str] | None = None,
-    ) -> int:
-        """The next revision; its number. A new plate map replaces the old, masks add up."""
+    ) -> Revised:
+        """The next revision. A plate map replaces the one before, masks add up.
+
+        Without a map of its own it takes the newest of the LIMS, if that came since.
+        """
         self._known(run_id)
         run, plan, assay = self._scribe.recall(run_id)
         newest = self._store.result(run_id)
@@ -49,8 +65,11 @@ class Again:
             text = f"run {run_id} is {run.state}: there is no plate to compute again"
             raise RequestError(ErrorCode.STATE_MISMATCH, text)
         before = BASIS.validate_python(newest.basis)
+        late = None if plate_map else self._late_map(plan, assay, before)
+        newest_map = self._store.memory.plate_map(plan.plate)
         basis = Basis(
-            plate_map=plate_map or before.plate_map,
+            plate_map=plate_map or late or before.plate_map,
+            lims_map=newest_map.plate_map.id if newest_map else None,
             masks={**before.masks, **(masks or {})},
             reason=reason,
             revision=newest.revision + 1,
@@ -61,12 +80,31 @@ class Again:
             outcome = self._outcome(run_id, basis)
         except InputError as error:
             raise RequestError(ErrorCode.INVALID_PAYLOAD, str(error)) from None
-        telling = self._scribe.tell(
-            run, plan, assay, outcome, "revised", text=reason, details={"revision": basis.revision}
-        )
+        used = basis.plate_map
+        told: dict[str, JsonValue] = {
+            "revision": basis.revision,
+            "plate_map": used.id if used else None,
+            "plate_map_source": used.source if used else "assay",
+        }
+        telling = self._scribe.tell(run, plan, assay, outcome, "revised", text=reason, details=told)
         self._store.revise(run_id, telling)
         self._on_stored()
-        return basis.revision
+        return Revised(basis.revision, late.id if late else None)
+
+    def _late_map(self, plan: Plan, assay: Assay, before: Basis) -> PlateMap | None:
+        """What the LIMS has sent since the revision before; RequestError when it does not fit."""
+        stored = self._store.memory.plate_map(plan.plate)
+        used = before.plate_map.id if before.plate_map else None
+        if stored is None or stored.plate_map.id in (before.lims_map, used):
+            return None
+        if stored.assay not in (None, assay.id):
+            text = (
+                f"the LIMS's plate map {stored.plate_map.id} is for assay {stored.assay}, this run"
+                f" was read with {assay.id}; give the right one with --plate-map"
+            )
+            raise RequestError(ErrorCode.INVALID_PAYLOAD, text)
+        check_map(stored.plate_map, stored.wells, assay)
+        return stored.plate_map
 
     async def recover(self, run_id: str, reason: str) -> int:
         """The plate that a failed or interrupted run had lost; the revision's number."""
@@ -88,6 +126,7 @@ class Again:
         delivered = Delivered(reading=measured.reading, read_at={})
         basis = Basis(
             plate_map=plan.plate_map,
+            lims_map=plan.plate_map.id if plan.plate_map else None,
             reason=reason,
             revision=newest.revision + 1,
             recovered=True,
@@ -112,7 +151,7 @@ class Again:
     def _quantified(self, run_id: str, delivered: Delivered, raw: bytes, basis: Basis) -> Outcome:
         from readerd.assay.quantify import quantify  # half a second of import: see daemon._warm
 
-        _, plan, assay = self._scribe.recall(run_id)
+        run, plan, assay = self._scribe.recall(run_id)
         result = quantify(
             assay,
             delivered.reading,
@@ -121,6 +160,9 @@ class Again:
             plate_map=basis.plate_map,
             masks=basis.masks,
         )
+        if run.started_at is not None:
+            read_on = datetime.fromisoformat(run.started_at).date()
+            result = judge_kit(result, kit_used(plan, assay).expires, read_on)
         if basis.recovered:
             result = replace(result, flags=(*result.flags, Flag.RECOVERED))
         if basis.clock_jumped:
@@ -136,7 +178,9 @@ class Again:
     def conclude(self, run_id: str, *, clock_jumped: bool = False) -> Outcome:
         """The first revision, from the stored reading: what a restart repeats."""
         _, plan, _ = self._scribe.recall(run_id)
-        return self._outcome(run_id, Basis(plate_map=plan.plate_map, clock_jumped=clock_jumped))
+        heard = plan.plate_map.id if plan.plate_map else None
+        basis = Basis(plate_map=plan.plate_map, lims_map=heard, clock_jumped=clock_jumped)
+        return self._outcome(run_id, basis)
 
     def _known(self, run_id: str) -> None:
         if self._store.run(run_id) is None:

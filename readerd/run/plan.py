@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from readerd.assay.definition import Assay
+from readerd.assay.kit import last_day
 from readerd.assay.layout import PlateMap, bind
 from readerd.errors import ErrorCode, InputError, RequestError
-from readerd.payload import Operator, Trigger
+from readerd.payload import Kit, Operator, Trigger
 from readerd.plate import Identity
 from readerd.run.report import Plan
 from readerd.run.settings import AssaysSettings, PlatesSettings
@@ -15,7 +16,11 @@ from readerd.run.settings import AssaysSettings, PlatesSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What an edge asks for: which plate, by whom, and the key that makes one press one run."""
+    """What an edge asks for: which plate, by whom, and the key that makes one press one run.
+
+    `barcode_source` says who told the barcode. Lot and expiry replace those of the assay file; a
+    lot of its own has no expiry but the one that is told with it.
+    """
 
     key: str
     trigger: Trigger
@@ -24,6 +29,9 @@ class RunRequest:
     assay: str | None = None
     operator: Operator | None = None
     reread_reason: str | None = None
+    kit_lot: str | None = None
+    kit_expires: str | None = None
+    armed_only: bool = False  # refused unless a plate is announced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +67,12 @@ class Rules:
                 ErrorCode.ALREADY_READ,
                 f"plate {plate} has been read, and plates.reread forbids reading it again",
             )
-        if was_read and rules.reread == "with-reason" and not request.reread_reason:
+        if was_read and rules.reread == "with-reason" and not _said(request.reread_reason):
             raise RequestError(
                 ErrorCode.ALREADY_READ,
                 f"plate {plate} has been read; give --reread --reason TEXT to read it again",
             )
-        if rules.require_operator and request.operator is None:
+        if rules.require_operator and not _said(request.operator and request.operator.id):
             raise RequestError(ErrorCode.OPERATOR_MISSING, "say who reads: --operator NAME")
 
     def check_barcode(self, plate: str) -> None:
@@ -81,6 +89,24 @@ class Rules:
             what = f"plate {plate}" if plate else "a plate without a barcode"
             text = f"no plate map for {what}; plates.plate_map requires one before the read"
             raise RequestError(ErrorCode.PLATE_MAP_MISSING, text)
+
+
+def _said(text: str | None) -> bool:
+    return bool(text and text.strip())
+
+
+def kit_of(request: RunRequest, assay: Assay) -> Kit:
+    """The kit that this plate was made with; RequestError when its expiry is no date."""
+    lot, expires = request.kit_lot or assay.kit.lot, request.kit_expires
+    if expires:
+        try:
+            last_day(expires)
+        except ValueError as error:
+            text = f"kit_expires {expires!r}: {error}"
+            raise RequestError(ErrorCode.INVALID_PAYLOAD, text) from None
+    elif lot == assay.kit.lot:  # the file's expiry is that of the file's lot
+        expires = assay.kit.expires
+    return Kit(lot=lot or None, expires=expires or None)
 
 
 def check_map(plate_map: PlateMap, wells: int | None, assay: Assay) -> None:
@@ -109,7 +135,9 @@ def make_plan(
         barcode_source=request.barcode_source,
         trigger=request.trigger,
         operator=request.operator,
+        reread=was_read,
         reread_reason=request.reread_reason if was_read else None,
+        kit=kit_of(request, assay),
         measurement_nm=_measurement(assay, identity),
         reference_nm=_reference(assay, identity),
         requested_reference_nm=assay.read.reference_nm or None,

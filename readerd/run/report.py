@@ -68,6 +68,8 @@ class Plan:
     reference_nm: int | None  # the wavelength that will be used
     requested_reference_nm: int | None  # the one that the assay asks for first
     plate_map: PlateMap | None = None  # what the LIMS had said of this barcode by then
+    reread: bool = False  # a plate with this barcode had been delivered before
+    kit: Kit | None = None  # None: the assay file's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ class Basis:
     masks: Mapping[str, str] = field(default_factory=dict)  # well -> reason
     reason: str | None = None
     revision: int = 1
+    lims_map: str | None = None  # the newest plate map of the LIMS by then, used or not
     recovered: bool = False
     clock_jumped: bool = False  # somebody set the clock while the plate was read
 
@@ -138,7 +141,7 @@ def _data(bridge: Bridge, run: RunRow, plan: Plan, assay: Assay, outcome: Outcom
         run=_run(run, plan, outcome),
         instrument=_instrument(bridge, outcome),
         software=_software(bridge, assay),
-        kit=Kit(lot=assay.kit.lot or None, expires=assay.kit.expires or None),
+        kit=kit_used(plan, assay),
         plate=_plate(plan, assay, basis.plate_map),
         read=_read(plan, outcome.delivered),
         wells=result.wells if result else None,
@@ -147,6 +150,11 @@ def _data(bridge: Bridge, run: RunRow, plan: Plan, assay: Assay, outcome: Outcom
         samples=list(result.samples) if result else [],
         raw=None if outcome.raw is None else _raw(outcome.raw),
     )
+
+
+def kit_used(plan: Plan, assay: Assay) -> Kit:
+    """The kit as the request told it, else as the assay file does."""
+    return plan.kit or Kit(lot=assay.kit.lot or None, expires=assay.kit.expires or None)
 
 
 def _software(bridge: Bridge, assay: Assay) -> Software:
@@ -177,7 +185,7 @@ def _run(run: RunRow, plan: Plan, outcome: Outcome) -> RunInfo:
     return RunInfo(
         id=run.id,
         key=run.key,
-        read_type="reread" if plan.reread_reason is not None else "normal",
+        read_type="reread" if plan.reread or plan.reread_reason is not None else "normal",
         attempt=run.attempt,
         trigger=plan.trigger,
         operator=plan.operator,

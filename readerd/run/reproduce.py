@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass
 
 from readerd.assay.definition import load_assay
+from readerd.assay.kit import judge_kit
 from readerd.assay.quantify import quantify
 from readerd.assay.result import PlateResult
 from readerd.driver.conformance.clock import run_virtual
@@ -19,7 +20,7 @@ from readerd.errors import InstrumentError, LinkLost
 from readerd.payload import ResultEnvelope
 from readerd.plate import Reading, ReadRequest, Strip
 from readerd.run.evidence import Evidence
-from readerd.run.report import Delivered, Plan
+from readerd.run.report import Delivered, Plan, kit_used
 from readerd.run.runner import failure_of
 from readerd.run.scribe import BASIS, DELIVERED, PLAN
 
@@ -105,6 +106,9 @@ def reproduce(evidence: Evidence, driver: Driver) -> list[Stage]:
         plate_map=basis.plate_map,
         masks=basis.masks,
     )
+    if then.data.run.started_at is not None:
+        read_on = then.data.run.started_at.date()
+        result = judge_kit(result, kit_used(plan, assay).expires, read_on)
     return [*stages, _compare_result(result, then)]
 
 

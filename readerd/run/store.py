@@ -154,9 +154,10 @@ class Store:
         """Whether this barcode has already delivered a plate."""
         return bool(self._runs("WHERE plate = ? AND state IN ('read', 'done') LIMIT 1", plate))
 
-    def delivered(self, plate: str) -> list[str]:
-        """Runs that have delivered a plate with this barcode, oldest first."""
-        where = "WHERE plate = ? AND state IN ('read', 'done') ORDER BY runs.rowid"
+    def began_before(self, plate: str) -> list[str]:
+        """Runs of this barcode that have a plate or are under way, oldest first."""
+        states = "('accepted', 'reading', 'read', 'done')"
+        where = f"WHERE plate = ? AND state IN {states} ORDER BY runs.rowid"
         return [run.id for run in self._runs(where, plate)]
 
     def measured_since(self, run_id: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -61,6 +61,12 @@ class Scene:
         assert newest is not None
         return ResultEnvelope.model_validate_json(newest.payload)
 
+    async def read(self, key: str, plate: str | None = "PLT1", **more: Any) -> ResultEnvelope:
+        """One run from its request to its newest result."""
+        ticket = self.runner.submit(request(key, plate, **more))
+        await self.finished()
+        return self.result(ticket.run_id)
+
     def events(self) -> list[tuple[str, str | None]]:
         rows = [row for row in self.store.outbox.pending(100) if row.topic == "event"]
         data = [json.loads(row.payload)["data"] for row in rows]
@@ -80,9 +86,14 @@ def bench_with(twin: Twin) -> Bench:
 
 @asynccontextmanager
 async def scene(
-    journal: Path, *faults: str, plates: PlatesSettings | None = None, assay: str = PLATE.assay_text
+    journal: Path,
+    *faults: str,
+    plates: PlatesSettings | None = None,
+    assay: str = PLATE.assay_text,
+    more_assays: Sequence[str] = (),
+    by_barcode: dict[str, str] | None = None,
 ) -> AsyncIterator[Scene]:
-    definition = load_assay(assay, "il6")
+    definitions = [load_assay(text, "il6") for text in (assay, *more_assays)]
     store, feed, tasks = Store(journal), Feed(), list[asyncio.Task[None]]()
     twin = simulated(DRIVER, PLATE.chemistry, faults)
 
@@ -94,8 +105,10 @@ async def scene(
     runner = Runner(
         scribe=Scribe(BRIDGE, store, at),
         rules=Rules(
-            assays={definition.id: definition},
-            choice=AssaysSettings(directory=journal.parent, default="il6-elisa"),
+            assays={one.id: one for one in definitions},
+            choice=AssaysSettings(
+                directory=journal.parent, default="il6-elisa", by_barcode=by_barcode or {}
+            ),
             plates=plates or PlatesSettings(),
         ),
         bench=bench,

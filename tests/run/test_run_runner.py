@@ -201,8 +201,8 @@ def test_a_late_plate_map_and_a_mask_are_revisions_of_the_same_reading(tmp_path:
         await stage.finished()
         again = stage.runner.again
         plate_map = PlateMap(samples={"U1": Binding("S-1", 2.0)}, id="M1", version="3")
-        assert again.revise(ticket.run_id, "map came late", plate_map=plate_map) == 2
-        assert again.revise(ticket.run_id, "bubble", masks={"C3": "bubble"}) == 3
+        assert again.revise(ticket.run_id, "map came late", plate_map=plate_map).revision == 2
+        assert again.revise(ticket.run_id, "bubble", masks={"C3": "bubble"}).revision == 3
         data = stage.result(ticket.run_id).data
         assert (data.revision, data.revises, data.reason) == (3, 2, "bubble")
         assert (data.plate.plate_map.id, data.plate.plate_map.source) == ("M1", "lims")
