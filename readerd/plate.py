@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 
 
 class Unread(StrEnum):
@@ -35,17 +36,25 @@ class PlateFormat:
 
     @property
     def wells(self) -> tuple[str, ...]:
-        return tuple(
-            well_name(row, column) for row in range(self.rows) for column in range(self.columns)
-        )
+        return tuple(_positions(self.rows, self.columns))
 
     def index(self, well: str) -> int:
         """Position of a well (`A1`, `a01`) in row order; ValueError when it is not on the plate."""
+        position = _positions(self.rows, self.columns).get(well)
+        if position is not None:
+            return position
         row, column = parse_well(well)
         if row >= self.rows or column >= self.columns:
             last = well_name(self.rows - 1, self.columns - 1)
             raise ValueError(f"well {well} is not on a {self.size}-well plate (A1 to {last})")
         return row * self.columns + column
+
+
+@cache
+def _positions(rows: int, columns: int) -> dict[str, int]:
+    """Row order by well name."""
+    names = (well_name(row, column) for row in range(rows) for column in range(columns))
+    return {name: position for position, name in enumerate(names)}
 
 
 FORMATS: Mapping[int, PlateFormat] = {96: PlateFormat(8, 12), 384: PlateFormat(16, 24)}

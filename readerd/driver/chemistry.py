@@ -28,15 +28,17 @@ class Chemistry:
 
     def optical_density(self, well: str, wavelength_nm: int) -> OpticalDensity:
         """What is in the well; between known wavelengths the nearest one answers."""
-        nearest_nm = min(
-            self.plates, key=lambda known_nm: (abs(known_nm - wavelength_nm), known_nm)
-        )
-        return self.plates[nearest_nm][FORMATS[self.format].index(well)]
+        return self._nearest(wavelength_nm)[FORMATS[self.format].index(well)]
 
     def plate(self, wavelength_nm: int) -> tuple[OpticalDensity, ...]:
         """All wells row by row."""
-        wells = FORMATS[self.format].wells
-        return tuple(self.optical_density(well, wavelength_nm) for well in wells)
+        return tuple(self._nearest(wavelength_nm)[: FORMATS[self.format].size])
+
+    def _nearest(self, wavelength_nm: int) -> Sequence[OpticalDensity]:
+        nearest_nm = min(
+            self.plates, key=lambda known_nm: (abs(known_nm - wavelength_nm), known_nm)
+        )
+        return self.plates[nearest_nm]
 
 
 def from_plates(plates: Mapping[int, Sequence[OpticalDensity]], format: int = 96) -> Chemistry:

@@ -17,7 +17,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self._unread = bytearray()
-        self._stirred = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
         self._ended = asyncio.Event()
         self._reason = ""
 
@@ -27,14 +27,14 @@ class Inbox:
         self._unread += data
         if len(self._unread) > MOST_UNREAD_BYTES:
             del self._unread[:-MOST_UNREAD_BYTES]
-        self._stirred.set()
+        self._stir()
 
     def end(self, reason: str) -> None:
         """Nothing more will come; the first reason stays."""
         if not self._ended.is_set():
             self._reason = reason
             self._ended.set()
-            self._stirred.set()
+            self._stir()
 
     def require_open(self) -> None:
         if self._ended.is_set():
@@ -44,14 +44,18 @@ class Inbox:
         """All that is unread, at least one byte; at the end LinkLost, every time."""
         while not self._unread:
             self.require_open()
-            self._stirred.clear()
-            await self._stirred.wait()
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
         return self.discard()
 
     def discard(self) -> bytes:
         data = bytes(self._unread)
         self._unread.clear()
         return data
+
+    def _stir(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def lost(self) -> str:
         await self._ended.wait()

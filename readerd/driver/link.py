@@ -177,40 +177,33 @@ class Link:
     async def _talk(
         self, command: bytes, decoder: Decoder[T], deadline_s: float, gap_s: float | None
     ) -> T:
-        loop = asyncio.get_running_loop()
-        if command:
-            self.transcript.record(loop.time(), ">", command)
-            await self._send(command, deadline_s)
-        else:
+        if not command:
             reply = decoder.feed(b"")
             if reply is not None:
                 return reply
-        limit_s = deadline_s
-        while True:
-            data = await self._receive(limit_s, decoder.begun)
-            now_s = loop.time()
-            self.transcript.record(now_s, "<", data)
-            reply = decoder.feed(data)
-            if reply is not None:
-                return reply
-            if now_s >= deadline_s:
-                raise NoReply("the reply was not whole at the deadline")
-            if gap_s is not None and decoder.begun:
-                limit_s = min(deadline_s, now_s + gap_s)
-
-    async def _send(self, command: bytes, deadline_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        taken = False
         try:
-            async with asyncio.timeout_at(deadline_s):
-                await self._stream.send(command)
+            async with asyncio.timeout_at(deadline_s) as patience:
+                if command:
+                    self.transcript.record(loop.time(), ">", command)
+                    await self._stream.send(command)
+                taken = True
+                while True:
+                    data = await self._stream.receive()
+                    now_s = loop.time()
+                    self.transcript.record(now_s, "<", data)
+                    reply = decoder.feed(data)
+                    if reply is not None:
+                        return reply
+                    if now_s >= deadline_s:
+                        raise NoReply("the reply was not whole at the deadline")
+                    if gap_s is not None and decoder.begun:
+                        patience.reschedule(min(deadline_s, now_s + gap_s))
         except TimeoutError:
-            raise NoReply("the line did not take the command") from None
-
-    async def _receive(self, limit_s: float, begun: bool) -> bytes:
-        try:
-            async with asyncio.timeout_at(limit_s):
-                return await self._stream.receive()
-        except TimeoutError:
-            raise NoReply("the answer broke off" if begun else "no answer") from None
+            if not taken:
+                raise NoReply("the line did not take the command") from None
+            raise NoReply("the answer broke off" if decoder.begun else "no answer") from None
 
     def _complain(self, error: NoReply | GarbledReply | LinkLost, phase: str) -> NoReturn:
         raise type(error)(error.text, phase=phase, tail=self.transcript.tail()) from error
