@@ -13,11 +13,12 @@ from pydantic import BaseModel
 
 from readerd import payload
 from readerd.assay.definition import load_assay
+from readerd.assay.kit import judge_kit
 from readerd.assay.layout import Binding, PlateMap
 from readerd.assay.quantify import quantify
 from readerd.assay.result import PlateResult
 from readerd.demo.plate import il6_plate
-from readerd.payload import Failure, Operator, Trigger, encode
+from readerd.payload import Failure, Kit, Operator, Trigger, encode
 from readerd.payload_commands import ARGS, Answer, Command, Receipt
 from readerd.plate import Identity, OpticalDensity, Reading, Unread
 from readerd.run.report import (
@@ -74,6 +75,7 @@ def result(
     failure: Failure | None = None,
     reread: str | None = None,
     basis: Basis | None = None,
+    kit: Kit | None = None,
 ) -> bytes:
     basis = basis or Basis()
     plan = Plan(
@@ -83,7 +85,9 @@ def result(
         barcode_source="scanner",
         trigger=Trigger(kind="button", source="gpio"),
         operator=Operator(id="op-17", known_by="badge"),
+        reread=reread is not None,
         reread_reason=reread,
+        kit=kit,
         measurement_nm=450,
         reference_nm=570,
         requested_reference_nm=570,
@@ -91,7 +95,7 @@ def result(
     outcome = Outcome(
         finished_at=AT,
         delivered=_delivered(read),
-        result=_quantified(read, basis),
+        result=_quantified(read, basis, kit),
         failure=failure,
         identity=IDENTITY,
         raw=b"raw bytes" if read else None,
@@ -107,10 +111,10 @@ def _delivered(read: Reading | None) -> Delivered | None:
     return Delivered(reading=read, read_at={450: AT - timedelta(seconds=4), 570: AT})
 
 
-def _quantified(read: Reading | None, basis: Basis) -> PlateResult | None:
+def _quantified(read: Reading | None, basis: Basis, kit: Kit | None) -> PlateResult | None:
     if read is None:
         return None
-    return quantify(
+    quantified = quantify(
         ASSAY,
         read,
         reference_nm=570,
@@ -118,6 +122,7 @@ def _quantified(read: Reading | None, basis: Basis) -> PlateResult | None:
         plate_map=basis.plate_map,
         masks=basis.masks,
     )
+    return judge_kit(quantified, kit.expires if kit else None, AT.date())
 
 
 def _run() -> RunRow:
@@ -151,6 +156,8 @@ def results() -> Iterator[tuple[str, bytes]]:
     yield "result-reread", result(reading(), reread="lid was on")
     recovered = Basis(reason="cable was out", revision=2, recovered=True)
     yield "result-recovered", result(reading(), basis=recovered)
+    expired = Kit(lot="P123456", expires="2026-01-31")
+    yield "result-expired-kit", result(reading(), kit=expired)
     failure = Failure(code="link_lost", phase="read", text="read: the port is gone")
     yield "result-failed", result(None, failure=failure)
 
@@ -210,7 +217,13 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "info": {},
     "disarm": {},
     "arm": {"plate_barcode": "PLT0001234"},
-    "read": {"plate_barcode": "PLT0001234", "assay": "il6-elisa", "operator": "op-17"},
+    "read": {
+        "plate_barcode": "PLT0001234",
+        "assay": "il6-elisa",
+        "operator": "op-17",
+        "kit_lot": "P123456",
+        "kit_expires": "2027-01-31",
+    },
     "platemap": {
         "container_id": "PLT0001234",
         "samples": [{"position": "U1", "sample_id": "S26-0001", "dilution": 2.0}],
