@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from readerd.cli.options import door, json_option, reader_option
+from readerd.cli.options import DELIVERY, door, json_option, reader_option, run_argument, table
 
 if TYPE_CHECKING:
     from readerd.edge.door import Door
 
+# The words of the outbox's counts.
+WAITING = {
+    "stored": "wait for the broker",
+    "unconfirmed": "wait for a receipt",
+    "refused": "refused by a consumer",
+}
 FINAL_STATES = ("done", "failed", "interrupted")
 
 
@@ -27,11 +33,13 @@ def status(reader: str | None, as_json: bool) -> None:
     instrument = answer["instrument"] or {}
     why = f" ({state['reason']})" if state["reason"] else ""
     run = f", run {state['run_id']}" if state["run_id"] else ""
+    armed = f", plate {state['plate_barcode']}" if state["plate_barcode"] else ""
     broker = "connected" if answer["mqtt"]["connected"] else "not connected"
-    click.echo(f"reader   {answer['site']}/{answer['reader']}: {state['state']}{run}{why}")
+    click.echo(f"reader   {answer['site']}/{answer['reader']}: {state['state']}{armed}{run}{why}")
     click.echo(f"device   {instrument.get('model') or 'not known yet'} on {answer['port']}")
     click.echo(f"broker   {answer['mqtt']['url']}: {broker}")
-    click.echo(f"outbox   {outbox['stored']} messages wait for the broker")
+    waiting = [f"{outbox[name]} {said}" for name, said in WAITING.items() if outbox[name]]
+    click.echo(f"outbox   {', '.join(waiting) or 'everything has arrived'}")
 
 
 @click.command()
@@ -41,6 +49,8 @@ def status(reader: str | None, as_json: bool) -> None:
 @click.option("--key", help="Idempotency key: the same key is the same run.")
 @click.option("--reread", is_flag=True, help="The plate has been read before; needs --reason.")
 @click.option("--reason", metavar="TEXT", help="Why it is read again.")
+@click.option("--kit-lot", metavar="LOT", help="The kit's lot, where the assay file has another.")
+@click.option("--kit-expires", metavar="DATE", help="Its last day: 2027-01-31, or 2027-01.")
 @click.option("--wait", is_flag=True, help="Show progress and end with the result.")
 @reader_option
 @json_option
@@ -49,10 +59,10 @@ def read(
     assay: str | None,
     operator: str | None,
     key: str | None,
-@click.option("--kit-lot", metavar="LOT", help="The kit's lot, where the assay file has another.")
-@click.option("--kit-expires", metavar="DATE", help="Its last day: 2027-01-31, or 2027-01.")
     reread: bool,
     reason: str | None,
+    kit_lot: str | None,
+    kit_expires: str | None,
     wait: bool,
     reader: str | None,
     as_json: bool,
@@ -61,14 +71,14 @@ def read(
     if reread != bool(reason):
         raise click.UsageError("--reread and --reason TEXT belong together")
     daemon = door(reader)
-    kit_lot: str | None,
-    kit_expires: str | None,
     body: dict[str, object] = {
         "plate_barcode": plate,
         "assay": assay,
         "operator": operator,
         "key": key,
         "reread_reason": reason,
+        "kit_lot": kit_lot,
+        "kit_expires": kit_expires,
         "trigger": "cli",
     }
     if not wait:
@@ -77,8 +87,6 @@ def read(
         return
     _show_result(_wait_for_run(daemon, body), as_json)
 
-        "kit_lot": kit_lot,
-        "kit_expires": kit_expires,
 
 def _wait_for_run(daemon: "Door", body: dict[str, object]) -> dict[str, Any]:
     """Ask for the run and follow it to its end; the answer of `GET /v1/runs/{id}`."""
@@ -86,18 +94,16 @@ def _wait_for_run(daemon: "Door", body: dict[str, object]) -> dict[str, Any]:
     next(events)  # the stream is open: nothing of our run can be missed
     run_id = daemon.post("/v1/runs", body)["run_id"]
     answer: dict[str, Any] = daemon.get(f"/v1/runs/{run_id}")
-    terminal = sys.stderr.isatty()
-    while answer["state"] not in FINAL_STATES:
-        kind, news = next(events)
-        if news.get("run_id") != run_id:
-            continue
-        if kind == "progress" and terminal:
-            wells = sum(news["wells_read"].values())
-            click.echo(f"\rreading {wells}/{news['wells_total']}", err=True, nl=False)
-        if kind == "run":
-            answer = daemon.get(f"/v1/runs/{run_id}")
-    if terminal:
-        click.echo("\r" + " " * 40 + "\r", err=True, nl=False)
+    with click.progressbar(length=1, label="reading", file=sys.stderr) as bar:
+        while answer["state"] not in FINAL_STATES:
+            kind, news = next(events)
+            if news.get("run_id") != run_id:
+                continue
+            if kind == "progress":
+                bar.length = news["wells_total"]
+                bar.update(sum(news["wells_read"].values()) - bar.pos)
+            if kind == "run":
+                answer = daemon.get(f"/v1/runs/{run_id}")
     return answer
 
 
@@ -117,22 +123,37 @@ def _show_result(answer: dict[str, Any], as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000),
+              help="So many.")  # fmt: skip
+@click.option("--plate", metavar="BARCODE", help="Only the runs of this plate.")
 @reader_option
 @json_option
-def runs(reader: str | None, as_json: bool) -> None:
-    """The newest runs, newest first."""
-    answer = door(reader).get("/v1/runs")
+def runs(limit: int, plate: str | None, reader: str | None, as_json: bool) -> None:
+    """The newest runs, newest first: how each ended, and whether its result has arrived."""
+    from urllib.parse import urlencode
+
+    query = urlencode({"limit": limit} | ({"plate": plate} if plate else {}))
+    answer = door(reader).get(f"/v1/runs?{query}")
     if as_json:
         click.echo(json.dumps(answer))
         return
-    for row in answer["runs"]:
-        failure = f"  {row['failure']['text']}" if row["failure"] else ""
-        plate = row["plate"] or "-"
-        click.echo(f"{row['id']}  {row['accepted_at'][:19]}  {row['state']:11}  {plate}{failure}")
+    rows = [_run_line(row) for row in answer["runs"]]
+    for line in table(("run", "accepted", "plate", "ended", "delivery", "why"), rows):
+        click.echo(line)
+
+
+def _run_line(row: dict[str, Any]) -> tuple[str, ...]:
+    accepted = row["accepted_at"][:19].replace("T", " ")
+    ended = row["verdict"] if row["state"] == "done" else row["state"]
+    if row["state"] == "done" and row["curve"] == "rejected":
+        ended = "curve rejected"
+    delivery = "arrived" if row["arrived"] else DELIVERY.get(row["delivery"] or "", "-")
+    why = row["failure"]["text"] if row["failure"] else ""
+    return row["id"], accepted, row["plate"] or "-", ended, delivery, why
 
 
 @click.command()
-@click.argument("run")
+@run_argument
 @click.option("--transcript", is_flag=True, help="The bytes on the wire, with their times.")
 @reader_option
 @json_option

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from readerd.cli.options import driver_argument
+
 if TYPE_CHECKING:
     from readerd.csvfile import PlateTable
     from readerd.driver.conformance.rule import Stage
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("driver")
+@driver_argument
 @click.option("--port", help="An instrument on this port; without: the driver's own twin.")
 @click.option(
     "--plate",

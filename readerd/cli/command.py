@@ -5,7 +5,7 @@ import sys
 import click
 
 from readerd import __version__
-from readerd.cli import ask, author, gather, keep, science, serve, settle, simulate
+from readerd.cli import ask, author, gather, install, keep, science, serve, settle, simulate
 from readerd.errors import (
     ConfigError,
     InputError,
@@ -34,7 +34,7 @@ def readerd() -> None:
     """The open bridge from a microplate reader to a laboratory's information system."""
 
 
-for group in (ask, author, gather, keep, science, serve, settle, simulate):
+for group in (ask, author, gather, install, keep, science, serve, settle, simulate):
     for verb in group.VERBS:
         readerd.add_command(verb)
 
@@ -42,9 +42,15 @@ for group in (ask, author, gather, keep, science, serve, settle, simulate):
 def run(arguments: list[str] | None) -> None:
     """Run the command and exit with the contract's code; errors are one line."""
     try:
-        readerd.main(arguments, standalone_mode=False)
-    except click.ClickException as error:
+        readerd.main(arguments, prog_name="readerd", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(EXIT_USAGE)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        verb = context.command_path if context else "readerd"
+        said = " ".join(error.format_message().split()).rstrip(".")
+        click.echo(f"{verb}: {said}; see `{verb} --help`", err=True)
         sys.exit(EXIT_USAGE)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

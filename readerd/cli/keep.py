@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from readerd.cli.options import door, json_option, read_text, reader_option, write_text
+from readerd.cli.options import (
+    door,
+    json_option,
+    read_text,
+    reader_option,
+    run_argument,
+    write_text,
+)
 from readerd.errors import InputError, Mistake
 
 if TYPE_CHECKING:
@@ -43,7 +50,7 @@ def carrier(position: str, reader: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@run_argument
 @click.option("--reason", required=True, help="Why; it stands in the new revision.")
 @click.option("--plate-map", type=FILE, help="CSV with the header position,sample_id,dilution;"
               " else what the LIMS has sent since.")  # fmt: skip
@@ -78,7 +85,7 @@ def revise(
 
 
 @click.command()
-@click.argument("run")
+@run_argument
 @click.option("--reason", required=True, help="Why; it stands in the new revision.")
 @reader_option
 @json_option
@@ -89,7 +96,7 @@ def recover(run: str, reason: str, reader: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@run_argument
 @click.option("--format", "kind", type=click.Choice(["json", "csv", "raw"]), default="json",
               show_default=True, help="The result, its wells, or all evidence.")  # fmt: skip
 @click.option("--output", type=FILE, help="The file; without it: standard output.")
@@ -126,7 +133,7 @@ def _cell(value: Any) -> str:
 
 
 @click.command()
-@click.argument("run")
+@run_argument
 @reader_option
 @json_option
 def reproduce(run: str, reader: str | None, as_json: bool) -> None:

@@ -1,17 +1,24 @@
 """What several verbs share: options, and files that people hand us."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from readerd.errors import InputError, Mistake
+from readerd.errors import InputError, Mistake, ReaderdError
 
 if TYPE_CHECKING:
     from readerd.edge.door import Door
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# What the states of an outbox row mean to people.
+DELIVERY = {
+    "stored": "waits for the broker",
+    "broker_acked": "waits for a receipt",
+    "refused": "refused by a consumer",
+}
 
 
 def reader_option(function: F) -> F:
@@ -29,6 +36,43 @@ def door(reader: str | None) -> "Door":
     from readerd.edge.door import Door, find_socket
 
     return Door(find_socket(reader))
+
+
+def _run_ids(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    try:
+        answer = door(context.params.get("reader")).get("/v1/runs?limit=50")
+    except ReaderdError:
+        return []  # a shell that completes has no place for a complaint
+    return [row["id"] for row in answer["runs"] if row["id"].startswith(typed.upper())]
+
+
+def _drivers(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    from readerd.driver import catalog
+
+    return [name for name in catalog.installed() if name.startswith(typed)]
+
+
+def installed(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    """The name of an installed driver, or a usage error that lists them."""
+    from readerd.driver import catalog
+
+    if name not in catalog.installed():
+        raise click.BadParameter(f"{name!r}; installed: {', '.join(catalog.installed())}")
+    return name
+
+
+# A run of the daemon, a driver of this installation; the shell completes both.
+run_argument = click.argument("run", shell_complete=_run_ids)
+driver_argument = click.argument("driver", callback=installed, shell_complete=_drivers)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines with aligned columns below their headings; none where there are no rows."""
+    if not rows:
+        return
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        yield "  ".join(map(str.ljust, row, widths)).rstrip()
 
 
 def read_text(path: Path) -> str:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from readerd.cli.options import json_option
+from readerd.errors import ConfigError
+
 _config = click.option(
     "--config",
     "path",
@@ -40,18 +43,28 @@ def run(path: Path, verbose: bool) -> None:
 
 @click.command()
 @_config
-def check(path: Path) -> None:
+@json_option
+def check(path: Path, as_json: bool) -> None:
     """Is the configuration right? All mistakes at once."""
     from readerd.config import load_config
 
-    config = load_config(path)
+    try:
+        config = load_config(path)
+    except ConfigError as error:
+        if as_json:
+            rows = [{"where": one.where, "what": one.what} for one in error.mistakes]
+            click.echo(json.dumps({"right": False, "mistakes": rows}))
+        raise
+    if as_json:
+        click.echo(json.dumps({"right": True, "mistakes": []}))
+        return
     assays = ", ".join(sorted(config.assay_by_id))
     reader = config.reader
     click.echo(f"{path}: right: {reader.site}/{reader.id}, {reader.driver}, assays {assays}")
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+@json_option
 def drivers(as_json: bool) -> None:
     """The installed drivers: models, formats, range, and what was proven with which evidence."""
     from readerd.driver import catalog
@@ -86,7 +99,19 @@ def drivers(as_json: bool) -> None:
         click.echo(f"  proven    {'; '.join(driver.proven) or 'by nothing yet'}")
         for name, field in driver.options.model_fields.items():
             text = " ".join((field.description or "").split())
-            click.echo(f"  option    {name} = {field.default!r}  {text}".rstrip())
+            default = "required" if field.is_required() else repr(field.default)
+            click.echo(f"  option    {name} = {default}  {text}".rstrip())
 
 
-VERBS = (run, check, drivers)
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete verbs, options, runs and drivers."""
+    from click.shell_completion import BashComplete, FishComplete, ZshComplete
+
+    kinds = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+    command = click.get_current_context().find_root().command
+    click.echo(kinds[shell](command, {}, "readerd", "_READERD_COMPLETE").source())
+
+
+VERBS = (run, check, drivers, completion)

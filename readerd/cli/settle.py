@@ -7,16 +7,10 @@ from typing import Any
 
 import click
 
-from readerd.cli.options import door, json_option, reader_option
+from readerd.cli.options import DELIVERY, door, json_option, reader_option, run_argument, table
 
 FILE = click.Path(path_type=Path)
 _journal = click.option("--journal", type=FILE, help="Without a daemon: this journal, read-only.")
-
-WORDS = {
-    "stored": "waits for the broker",
-    "broker_acked": "waits for a receipt",
-    "refused": "refused by a consumer",
-}
 
 
 @click.command()
@@ -28,16 +22,19 @@ def outbox(reader: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer))
         return
-    for row in answer["messages"]:
-        run = row["run_id"] or "-"
-        what = f"{row['stream']:6} {row['sequence']:8d}"
-        click.echo(f"{what}  {row['stored_at'][:19]}  {run:26}  {WORDS[row['state']]}")
-    if not answer["messages"]:
+    rows = [
+        (f"{row['stream']} {row['sequence']}", row["stored_at"][:19].replace("T", " "),
+         row["run_id"] or "-", DELIVERY[row["state"]])
+        for row in answer["messages"]
+    ]  # fmt: skip
+    for line in table(("message", "stored", "run", "delivery"), rows):
+        click.echo(line)
+    if not rows:
         click.echo("everything has arrived")
 
 
 @click.command()
-@click.argument("run")
+@run_argument
 @reader_option
 @json_option
 def resend(run: str, reader: str | None, as_json: bool) -> None:

@@ -7,17 +7,11 @@ from pathlib import Path
 
 import click
 
-
-def _installed(context: click.Context, parameter: click.Parameter, name: str) -> str:
-    from readerd.driver import catalog
-
-    if name not in catalog.installed():
-        raise click.BadParameter(f"{name!r}; installed: {', '.join(catalog.installed())}")
-    return name
+from readerd.cli.options import driver_argument, installed
 
 
 @click.command()
-@click.argument("driver", callback=_installed)
+@driver_argument
 @click.option(
     "--pty",
     type=click.Path(path_type=Path),
@@ -75,7 +69,7 @@ def twin(
     "--driver",
     default="biorad680",
     show_default=True,
-    callback=_installed,
+    callback=installed,
     help="Which instrument to simulate.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The result as the subscriber received it.")

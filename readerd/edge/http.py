@@ -32,6 +32,7 @@ from readerd.errors import ConfigError, ErrorCode, Mistake, RequestError, StoreE
 from readerd.payload import Operator, Trigger
 from readerd.run.audit import verify_file
 from readerd.run.feed import Feed
+from readerd.run.overview import newest_runs
 from readerd.run.plan import RunRequest
 from readerd.run.runner import Runner
 from readerd.run.store import Store
@@ -123,17 +124,20 @@ class _Door:
                 assay=body.assay,
                 operator=Operator(id=body.operator, known_by="request") if body.operator else None,
                 reread_reason=body.reread_reason,
-            )
                 kit_lot=body.kit_lot,
                 kit_expires=body.kit_expires,
+            )
         )
         answer = {"run_id": ticket.run_id, "duplicate": ticket.duplicate}
         return JSONResponse(answer, status_code=202)
 
     async def runs(self, request: Request) -> Response:
-        rows = self._store.newest(100)
-        keys = ("id", "state", "plate", "attempt", "accepted_at", "started_at", "finished_at")
-        told = [{key: getattr(row, key) for key in (*keys, "failure")} for row in rows]
+        asked = request.query_params
+        try:
+            limit = min(max(int(asked.get("limit", 100)), 1), 1000)
+        except ValueError:
+            raise RequestError(ErrorCode.INVALID_PAYLOAD, "limit: a whole number") from None
+        told = newest_runs(self._store.journal, limit, asked.get("plate"))
         return JSONResponse({"runs": told})
 
     async def run(self, request: Request) -> Response:
@@ -161,12 +165,12 @@ class _Door:
         revised = self._runner.again.revise(
             run_id, body.reason, plate_map=plate_map, masks=body.masks
         )
-        return JSONResponse({"run_id": run_id, "revision": revision})
+        return JSONResponse({"run_id": run_id, **asdict(revised)})
 
     async def recover(self, request: Request) -> Response:
         run_id, body = request.path_params["run_id"], await _body(request, ReasonBody)
         revision = await self._runner.again.recover(run_id, body.reason)
-        return JSONResponse({"run_id": run_id, **asdict(revised)})
+        return JSONResponse({"run_id": run_id, "revision": revision})
 
     async def resend(self, request: Request) -> Response:
         run_id = request.path_params["run_id"]

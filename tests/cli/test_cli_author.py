@@ -50,7 +50,7 @@ def test_conformance_holds_for_the_driver_to_copy(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["conformance", "nobodys"], 78, "no driver 'nobodys' is installed"),
+        (["conformance", "nobodys"], 2, "'nobodys'; installed: biorad"),
         (["conformance", "sim", "--rule", "none"], 2, "known are "),
         (["conformance", "sim", "--plate", "p.csv"], 2, "belong to --port"),
         (["conformance", "sim", "--port", "COM3"], 78, "write serial:"),

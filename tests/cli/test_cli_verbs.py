@@ -43,8 +43,8 @@ def test_every_verb_has_help_that_says_what_it_does(
         (["nonsense"], 2, "No such command"),
         (["read", "--reread"], 2, "belong together"),
         (["twin", "biorad680"], 2, "--pty PATH or --tcp PORT"),
-        (["twin", "biorad999", "--tcp", "0"], 2, "installed: biorad680"),
-        (["demo", "--driver", "biorad999"], 2, "installed: biorad680"),
+        (["twin", "biorad999", "--tcp", "0"], 2, "installed: biorad"),
+        (["demo", "--driver", "biorad999"], 2, "installed: biorad"),
         (["twin", "biorad680", "--tcp", "0", "--fault", "sulk@RPLATE"], 2, "unknown kind"),
         (["twin", "biorad680", "--tcp", "0", "--plate", "none.csv"], 2, "cannot be read"),
         (["status", "--reader", "/none/x.sock"], 5, "start `readerd run"),
@@ -63,7 +63,46 @@ def test_errors_are_short_and_have_the_contracts_code(
     seen, out, err = run(capsys, *arguments)
     assert (seen, out) == (code, "")
     assert says in err
-    assert "Traceback" not in err
+    assert err.count("\n") == 1
+
+
+def test_check_tells_a_program_every_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bench2.toml"
+    path.write_text('[reader]\nsite = "LAB"\n')
+    code, out, err = run(capsys, "check", "--config", str(path), "--json")
+    answer = json.loads(out)
+    assert (code, answer["right"]) == (78, False)
+    assert {"reader.site", "reader.id", "store"} <= {one["where"] for one in answer["mistakes"]}
+    assert "reader.site" in err
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [("readerd sta", "status"), ("readerd twin sim", "sim"), ("readerd show 01", "")],
+)
+def test_a_shell_completes_verbs_and_drivers_and_is_quiet_without_a_daemon(
+    typed: str,
+    completed: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    runtime: Path,
+) -> None:
+    code, script, _ = run(capsys, "completion", "bash")
+    assert (code, "_READERD_COMPLETE=bash_complete" in script) == (0, True)
+    monkeypatch.setattr("sys.argv", ["readerd"])
+    monkeypatch.setenv("_READERD_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
+    with pytest.raises(SystemExit) as end:
+        main()
+    out, err = capsys.readouterr()
+    assert (end.value.code, out.split(), err) == (
+        0,
+        [f"plain,{completed}"] if completed else [],
+        "",
+    )
 
 
 def test_drivers_tells_what_is_installed(capsys: pytest.CaptureFixture[str]) -> None:

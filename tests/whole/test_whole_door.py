@@ -76,6 +76,9 @@ async def test_curl_reads_a_plate(bench: MakeBench, broker: Broker) -> None:
         assert run["result"]["data"]["run"]["trigger"]["kind"] == "http"
         code, listed = await curl(socket, "/v1/runs")
         assert [row["id"] for row in listed["runs"]] == [ticket["run_id"]]
+        assert (listed["runs"][0]["verdict"], listed["runs"][0]["curve"]) == ("pass", "accepted")
+        code, listed = await curl(socket, "/v1/runs?limit=5&plate=PLT2")
+        assert (code, listed) == (200, {"runs": []})
 
 
 @with_curl
