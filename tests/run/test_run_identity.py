@@ -69,7 +69,7 @@ def test_the_assay_is_the_requests_then_the_barcodes_then_the_maps_then_the_defa
     play(tmp_path / "j.db", script, more_assays=others, by_barcode=by_barcode)
 
 
-OPERATOR = {"operator": Operator(id="op-17", known_by="badge")}
+OPERATOR = Operator(id="op-17", known_by="badge")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_what_is_missing_is_refused_told_and_no_run(
         told = [(one["code"], one["details"]) for one in refusals(stage)]
         assert told == [(code, {"key": "k1", "trigger": "cli"})] * 2
         if "require_operator" in plates:
-            assert (await stage.read("k2", **OPERATOR)).data.run.operator == OPERATOR["operator"]
+            assert (await stage.read("k2", operator=OPERATOR)).data.run.operator == OPERATOR
 
     play(tmp_path / "j.db", script, plates=PlatesSettings(**plates))
 
