@@ -17,6 +17,13 @@ from readerd.complaint import in_words
 from readerd.driver import catalog
 from readerd.driver.contract import Driver, Options
 from readerd.driver.transport import parse_port
+from readerd.edge.button_settings import (
+    ButtonSettings,
+    LampSettings,
+    PanelSettings,
+    ScannerSettings,
+    clashes,
+)
 from readerd.edge.http_settings import HttpSettings, runtime_directory
 from readerd.edge.mqtt_settings import MqttSettings
 from readerd.errors import ConfigError, Mistake, ReaderdError
@@ -34,6 +41,9 @@ class _File(BaseModel):
     store: StoreSettings
     mqtt: MqttSettings
     http: HttpSettings = HttpSettings()
+    scanner: ScannerSettings = ScannerSettings()
+    button: ButtonSettings = ButtonSettings()
+    lamp: LampSettings = LampSettings()
 
 
 class Config(BaseModel):
@@ -50,6 +60,7 @@ class Config(BaseModel):
     driver: Driver
     options: Options
     assay_by_id: dict[str, Assay]
+    panel: PanelSettings = PanelSettings()
     sha256: str
 
 
@@ -70,6 +81,8 @@ def load_config(path: Path) -> Config:
     table = reader if isinstance(reader, dict) else {}
     driver, options = _driver(table, mistakes)
     _check_port(table, mistakes)
+    if file is not None:
+        mistakes.extend(Mistake(*one) for one in clashes(file.scanner, file.button))
     assays = _assays(document.get("assays"), mistakes)
     if mistakes or file is None or driver is None or options is None:
         raise ConfigError(str(path), tuple(mistakes))
@@ -83,6 +96,7 @@ def load_config(path: Path) -> Config:
         driver=driver,
         options=options,
         assay_by_id=assays,
+        panel=PanelSettings(scanner=file.scanner, button=file.button, lamp=file.lamp),
         sha256=sha256(raw).hexdigest(),
     )
 
@@ -104,11 +118,17 @@ def _absolute_paths(document: dict[str, Any], base: Path) -> None:
         table = document.get(section)
         if isinstance(table, dict) and isinstance(table.get(key), str) and table[key]:
             table[key] = str(base.absolute() / table[key])
-    reader = document.get("reader")
-    port = str(reader.get("port", "")) if isinstance(reader, dict) else ""
-    device = port.removeprefix("serial:")
-    if port.startswith("serial:") and device and not device.startswith(("by-id/", "by-path/")):
-        document["reader"]["port"] = f"serial:{base.absolute() / device}"
+    for section, key in (("reader", "port"), ("scanner", "source"), ("button", "source")):
+        table = document.get(section)
+        if isinstance(table, dict) and isinstance(text := table.get(key), str):
+            table[key] = _absolute_device(text, base)
+
+
+def _absolute_device(text: str, base: Path) -> str:
+    kind, _, device = text.partition(":")
+    if kind not in ("serial", "evdev") or not device or device.startswith(("by-id/", "by-path/")):
+        return text
+    return f"{kind}:{base.absolute() / device}"
 
 
 def _collect(mistakes: list[Mistake], validate: Callable[[], T], under: str = "") -> T | None:

@@ -17,8 +17,9 @@ from typing import Any
 from readerd.config import Config
 from readerd.driver.transport import open_transport
 from readerd.driver.virtual import Twin
-from readerd.edge import http
+from readerd.edge import http, inputs
 from readerd.edge.broker import Connect
+from readerd.edge.inputs import OpenInput
 from readerd.edge.mqtt import connector
 from readerd.edge.passed import passed_socket
 from readerd.errors import ReaderdError, StoreError
@@ -51,6 +52,7 @@ async def serve(
     open_stream: OpenStream,
     connect: Connect | None = None,
     now: Clock = wall_clock,
+    open_input: OpenInput = inputs.open_input,
     stop: asyncio.Event,
     on_ready: Callable[[House], None] = lambda house: None,
 ) -> None:
@@ -69,6 +71,7 @@ async def serve(
                 connect=connect or _connect(config),
                 now=now,
                 spawn=runs.spawn,
+                open_input=open_input,
             )
             await _live(house, group, runs, stop, on_ready)
     finally:
@@ -108,11 +111,12 @@ async def _live(
     door = group.create_task(http.serve(app, listener, None if passed else socket_path))
     pulse = group.create_task(_pulse(house))
     upkeep = group.create_task(_retain(house))
+    panel = group.create_task(house.panel.run())
     on_ready(house)
     group.create_task(_warm())
     watch = group.create_task(broken.watch())
     await stop.wait()
-    await _end(door, pulse, upkeep, watch)
+    await _end(door, pulse, upkeep, watch, panel)
     await _end(*runs.tasks)
     await _end(bench)
     await _last_rows(house)

@@ -9,8 +9,11 @@ from typing import Any
 from readerd import __version__
 from readerd.config import Config
 from readerd.driver.stream import ByteStream
+from readerd.edge import inputs
 from readerd.edge.broker import Connect
+from readerd.edge.inputs import OpenInput
 from readerd.edge.mqtt_edge import MqttEdge
+from readerd.edge.panel import Panel, furnish
 from readerd.edge.presence import Presence
 from readerd.payload import RunEnded, encode
 from readerd.run.bench import Bench
@@ -40,6 +43,7 @@ class House:
     presence: Presence
     edge: MqttEdge
     upkeep: Upkeep
+    panel: Panel
 
     def status(self) -> dict[str, Any]:
         """The answer of `GET /v1/status`."""
@@ -70,6 +74,7 @@ def wire(
     connect: Connect,
     now: Clock,
     spawn: Spawn,
+    open_input: OpenInput = inputs.open_input,
 ) -> House:
     """Build the rooms of one bridge and tie them together."""
     feed, clock = Feed(), ClockWatch(now)
@@ -91,12 +96,33 @@ def wire(
     presence = Presence(
         bridge=bridge, bench=bench, runner=runner, store=store, assays=names, now=now
     )
-    root_topic = f"readerd/v1/{config.reader.site}/{config.reader.id}"
-    edge = MqttEdge(config.mqtt, runner, presence, root_topic=root_topic, connect=connect, now=now)
+    panel = furnish(config.panel, runner, open_input, lambda: edge)
+    edge = _edge(config, runner, presence, panel, connect, now)
     upkeep = _upkeep(config, runner, clock, edge)
-    house = House(config, store, bench, feed, runner, presence, edge, upkeep)
+    house = House(config, store, bench, feed, runner, presence, edge, upkeep, panel)
+    feed.call(panel.heard)
     feed.call(lambda news: _tell_edge(house, news))
     return house
+
+
+def _edge(
+    config: Config,
+    runner: Runner,
+    presence: Presence,
+    panel: Panel,
+    connect: Connect,
+    now: Clock,
+) -> MqttEdge:
+    return MqttEdge(
+        config.mqtt,
+        runner,
+        presence,
+        root_topic=f"readerd/v1/{config.reader.site}/{config.reader.id}",
+        connect=connect,
+        now=now,
+        elsewhere=dict.fromkeys(config.panel.topics, panel.remote),
+        on_settled=panel.signal.look,
+    )
 
 
 def _bridge(config: Config) -> Bridge:

@@ -24,6 +24,10 @@ from readerd.assay.result import (
 
 ReadType = Literal["normal", "reread"]
 BenchState = Literal["absent", "hello", "ready", "armed", "reading", "recovering", "needs_human"]
+Light = Literal["dark", "amber", "blinking", "green", "red"]
+LampState = Literal[
+    "idle", "armed", "reading", "delivering", "done", "failed", "refused", "needs_human"
+]
 
 
 class Message(BaseModel):
@@ -256,6 +260,17 @@ class RunEnded(Message):
 
     run_id: str
     state: Literal["done", "failed", "interrupted"]
+
+
+class LampMessage(Message):
+    """Retained: what the lamp at the bench shows, and why."""
+
+    light: Light
+    state: LampState
+    plate_barcode: str | None = None
+    run_id: str | None = None
+    code: str | None = None  # error or failure code, when it is red
+    text: str | None = None
 
 
 class AlarmMessage(Message):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 
@@ -13,7 +13,7 @@ from readerd.edge.commands import Commands
 from readerd.edge.drain import OutboxRow
 from readerd.edge.mqtt_settings import MqttSettings
 from readerd.edge.presence import Presence
-from readerd.edge.publisher import Publisher
+from readerd.edge.publisher import OnMessage, Publisher
 from readerd.edge.receipts import Receipts
 from readerd.edge.timing import Timing
 from readerd.edge.verbs import Verbs
@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 class Watched:
     """The journal's outbox, and an event for whoever waits until rows have been acknowledged."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, on_settled: Callable[[], None]) -> None:
         self._outbox = outbox
+        self._on_settled = on_settled
         self.settled = asyncio.Event()
 
     def pending(self, limit: int, after_row_id: int = 0) -> Sequence[rows.OutboxRow]:
@@ -38,7 +39,12 @@ class Watched:
 
     def broker_acked(self, row_ids: Sequence[int], at: str) -> None:
         self._outbox.broker_acked(row_ids, at)
+        self.settle()
+
+    def settle(self) -> None:
+        """A row got on: the broker has it, or a consumer has answered."""
         self.settled.set()
+        self._on_settled()
 
 
 class MqttEdge:
@@ -53,13 +59,16 @@ class MqttEdge:
         root_topic: str,
         connect: Connect,
         now: Callable[[], datetime],
+        elsewhere: Mapping[str, OnMessage] | None = None,
+        on_settled: Callable[[], None] = lambda: None,
         timing: Timing | None = None,
     ) -> None:
         self._runner = runner
+        self._elsewhere = elsewhere or {}
         self._presence = presence
         self._standing: dict[str, str] = {}
         store, timing = runner.store, timing or Timing()
-        self.outbox = Watched(store.outbox)
+        self.outbox = Watched(store.outbox, on_settled)
         self.publisher = self._publisher(root_topic, connect, now, timing)
         letters = self.publisher.letters
         self.verbs = Verbs(
@@ -75,7 +84,7 @@ class MqttEdge:
             store.outbox,
             now=now,
             offer_again=self.publisher.offer_again,
-            on_receipt=self.outbox.settled.set,
+            on_receipt=self.outbox.settle,
             timing=timing,
         )
 
@@ -95,6 +104,7 @@ class MqttEdge:
                 "cmd/#": lambda message: self.commands(message),
                 "receipt/#": lambda message: self.receipts(message),
             },
+            elsewhere=self._elsewhere,
             timing=timing,
         )
 

@@ -62,7 +62,8 @@ class Publisher:
     """Everything that goes to the broker, and the place where messages from it come in.
 
     `inbox` maps topic filters below the root (`cmd/#`) to the one who is told, `elsewhere` whole
-    topics of others; both are called on the loop and must not wait. `on_alarm` and `on_link` are called on the loop too.
+    topics of others; both are called on the loop and must not wait. `on_alarm` and `on_link` are
+    called on the loop too.
     """
 
     def __init__(
@@ -232,10 +233,13 @@ class Publisher:
         """Everything that comes in goes to the one who asked for its first segment."""
         by_segment = {key.partition("/")[0]: tell for key, tell in self._inbox.items()}
         async for message in connection.incoming():
+            if (heard := self._elsewhere.get(message.topic)) is not None:
+                heard(message)
+                continue
             topic = message.topic.removeprefix(f"{self._root_topic}/")
             if topic in ECHOED:
                 self._drain.echo(message.topic, message.payload)
-            tell = self._elsewhere.get(message.topic) or by_segment.get(topic.partition("/")[0])
+            tell = by_segment.get(topic.partition("/")[0])
             if tell is not None:
                 tell(message)
 

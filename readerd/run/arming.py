@@ -44,7 +44,13 @@ class Arming:
         self._spawn = spawn
         self._on_stored = on_stored
         self._armed: Armed | None = None
+        self._arm_id = ""
         self._timer: asyncio.Task[None] | None = None
+
+    @property
+    def arm_id(self) -> str | None:
+        """Names this announcement: what is asked for twice under it is one run."""
+        return self._arm_id if self.current else None
 
     @property
     def current(self) -> Armed | None:
@@ -55,7 +61,7 @@ class Arming:
         """Announce a plate, checked before; it replaces the one that was announced."""
         self._bench.require_ready()
         self._forget()
-        self._armed = armed
+        self._armed, self._arm_id = armed, self._scribe.ulid()
         self._bench.arm()
         self._timer = self._spawn(self._expire())
         self._tell("armed", armed, None)
@@ -73,6 +79,9 @@ class Arming:
     def taken(self, request: RunRequest) -> RunRequest:
         """The request with the announced plate in it; `plate_mismatch` when it names another."""
         armed = self.current
+        if armed is None and request.armed_only:
+            self._bench.require_ready()
+            raise RequestError(ErrorCode.NOT_ARMED, "no plate is armed; scan its barcode first")
         if armed is None:
             return request
         if request.plate is None:

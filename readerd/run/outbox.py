@@ -173,6 +173,17 @@ class Outbox:
             limit,
         )
 
+    def delivery(self, run_id: str) -> Literal["waiting", "settled", "refused"]:
+        """How far the newest result of a run got; no result, or one long forgotten, is settled."""
+        row = self._journal.one(
+            "SELECT state, settled_at FROM outbox WHERE run_id = ? AND stream = 'result'"
+            " ORDER BY sequence DESC LIMIT 1",
+            run_id,
+        )
+        if row is None or row[1] is not None:
+            return "settled"
+        return "refused" if row[0] == "refused" else "waiting"
+
     def state_of(self, event_id: str) -> str | None:
         row = self._journal.one("SELECT state FROM outbox WHERE event_id = ?", event_id)
         return None if row is None else str(row[0])

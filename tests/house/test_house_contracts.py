@@ -47,6 +47,7 @@ VIOLATIONS = [
     ("web-home", "readerd/cli/__init__.py", "import uvicorn"),
     ("web-home", "readerd/edge/__init__.py", "from starlette.routing import Route"),
     ("rich-home", "readerd/daemon.py", "from rich.table import Table"),
+    ("gpio-home", "readerd/edge/lamp.py", "import gpiod"),
     ("mqtt-home", "readerd/run/__init__.py", "import aiomqtt"),
     ("mqtt-home", "readerd/daemon.py", "from paho.mqtt.client import Client"),
     ("scipy-home", "readerd/assay/__init__.py", "import scipy.special"),

@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 SETTINGS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 RUNTIME: list[str] = SETTINGS["project"]["dependencies"]
+EXTRAS: dict[str, list[str]] = SETTINGS["project"]["optional-dependencies"]
 GROUPS: dict[str, list[str]] = SETTINGS["dependency-groups"]
 WANTED = {
     "tools": GROUPS["tools"],
@@ -56,7 +57,9 @@ def test_the_sets_contain_one_another() -> None:
 )
 def test_what_is_imported_is_asked_for(folder: str, name: str) -> None:
     # Not what happens to be installed, by hand or as somebody else's dependency.
-    asked = {canonicalize_name(Requirement(line).name) for line in WANTED[name]} | {"readerd"}
+    optional = [line for extra in EXTRAS.values() for line in extra]
+    lines = WANTED[name] + optional
+    asked = {canonicalize_name(Requirement(line).name) for line in lines} | {"readerd"}
     owners = packages_distributions()
     for file in (ROOT / folder).rglob("*.py"):
         for package in imported(file):
