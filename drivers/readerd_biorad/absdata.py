@@ -1,14 +1,16 @@
-"""Bio-Rad Model 680: the answer to RPLATE and RTPLATE, one or two blocks of raw optical densities.
+"""Bio-Rad Model 680 and 550: the answer to RPLATE and RTPLATE, one or two blocks of raw data.
 
     ERE 0000 BIO-RAD Model 680 Microplate READER CR
     dd/mm/yyyy hh:mm:ss CR          (not on the 550)
-    Mes. filter:450 CR  [ Ref. filter:570 CR ]
+    Mes. filter:450 CR  [ Ref. filter:570 CR ]      (on the 550 their positions: 2, 4)
     .begin CR  8 rows of 12 cells of 6 characters, each with CR  checksum CR  .end CR  CR
     [ the same again for the reference ]  CR
 
 The manual contradicts itself about blanks and the dot of the markers: both are optional here. It
 does not say which characters the checksum counts: `RULES` are the readings, all three are tried.
-Over range (beyond +-3.500) is sent as asterisks. The reply is whole at its last `.end`; the
+Over range (beyond +-3.500; 550: 3.000) is sent as asterisks; the 680's sample shows `*.***`, the
+550's manual says "an asterisk", so any run of asterisks and dots is taken, and a row of other than
+72 characters where it is twelve cells beyond doubt. The reply is whole at its last `.end`; the
 carriage returns behind it are filling, nobody waits for them.
 """
 
@@ -22,16 +24,17 @@ from readerd_biorad.codec import CR, SUCCESS, LineDecoder, Parser, Reply, head, 
 
 ROWS, COLUMNS, CELL = 8, 12, 6
 TITLE = "BIO-RAD Model 680 Microplate READER"
-# p. 49: absorbances beyond this are sent as asterisks.
+# p. 53: absorbances beyond this are sent as asterisks.
 LIMIT_OD = 3.5
 
-# Wavelength in nm, zero-based row, values of columns 1 to 12.
+# What the filter line says, zero-based row, values of columns 1 to 12.
 OnRow = Callable[[int, int, tuple[OpticalDensity, ...]], None]
 
-_CELL = re.compile(rb"[ -](?:(\d\.\d{3})|(\*\.\*{3}))")
+# A blank or a minus in front of every cell: what lost its first character is no cell.
+_CELL = re.compile(rb"(?: +-?|-)(?:\d\.\d{3}|\*[*.]*)")
 _BEGIN = re.compile(rb" *\.? *begin *", re.IGNORECASE)
 _END = re.compile(rb" *\.? *end *", re.IGNORECASE)
-_FILTER = re.compile(rb" *(Mes|Ref)\. *filter *: *(\d{3}) *", re.IGNORECASE)
+_FILTER = re.compile(rb" *(Mes|Ref)\. *filter *: *(\d{1,3}) *", re.IGNORECASE)
 _DATE = re.compile(rb" *(\d\d/\d\d/\d{4} \d\d:\d\d:\d\d) *")
 
 
@@ -43,9 +46,11 @@ class Block:
     checksum: int | None
 
     @classmethod
-    def of(cls, values: Sequence[OpticalDensity], rule: str = "A") -> "Block":
+    def of(
+        cls, values: Sequence[OpticalDensity], rule: str = "A", limit_od: float = LIMIT_OD
+    ) -> "Block":
         """A block with a right checksum from 96 values, row by row."""
-        cells = [cell_bytes(value) for value in values]
+        cells = [cell_bytes(value, limit_od) for value in values]
         rows = tuple(b"".join(cells[at : at + COLUMNS]) for at in range(0, len(cells), COLUMNS))
         return cls(rows, RULES[rule](rows))
 
@@ -86,19 +91,23 @@ RULE_TEXTS = {
 
 @dataclass(frozen=True, slots=True)
 class PlateData:
-    """One plate as transmitted: the measurement block, and the reference block when dual."""
+    """One plate as transmitted: the measurement block, and the reference block when dual.
+
+    A filter is its wavelength in nm, from a 550 its position on the wheel.
+    """
 
     title: str
     taken_at: str | None  # the instrument's own clock, day first; the 550 sends none
-    measurement_nm: int
-    reference_nm: int | None
+    measurement: int
+    reference: int | None
     blocks: tuple[Block, ...]
 
     @property
-    def wavelengths_nm(self) -> tuple[int, ...]:
-        if self.reference_nm is None:
-            return (self.measurement_nm,)
-        return (self.measurement_nm, self.reference_nm)
+    def filters(self) -> tuple[int, ...]:
+        """What the filter lines say, one for each block."""
+        if self.reference is None:
+            return (self.measurement,)
+        return (self.measurement, self.reference)
 
     @property
     def rules(self) -> frozenset[str]:
@@ -109,9 +118,9 @@ class PlateData:
         lines = [Reply(SUCCESS, self.title).to_bytes()]
         if self.taken_at is not None:
             lines.append(self.taken_at.encode("ascii") + CR)
-        for name, nm in (("Mes", self.measurement_nm), ("Ref", self.reference_nm)):
-            if nm is not None:
-                lines.append(f"{name}. filter:{nm:03d}".encode("ascii") + CR)
+        for name, which in (("Mes", self.measurement), ("Ref", self.reference)):
+            if which is not None:
+                lines.append(f"{name}. filter:{which}".encode("ascii") + CR)
         lines.extend(block.to_bytes() + CR for block in self.blocks)
         return b"".join(lines) + CR
 
@@ -123,9 +132,9 @@ class PlateData:
         return message
 
 
-def cell_bytes(value: OpticalDensity) -> bytes:
+def cell_bytes(value: OpticalDensity, limit_od: float = LIMIT_OD) -> bytes:
     """Six characters; a minus replaces the blank. Whatever is no number goes as over range."""
-    if isinstance(value, Unread) or abs(value) > LIMIT_OD:
+    if isinstance(value, Unread) or abs(value) > limit_od:
         negative = not isinstance(value, Unread) and value < 0
         return b"-*.***" if negative else b" *.***"
     thousandths = round(value * 1000)
@@ -133,17 +142,22 @@ def cell_bytes(value: OpticalDensity) -> bytes:
 
 
 def row_values(row: bytes) -> tuple[OpticalDensity, ...]:
-    """Twelve values from 72 characters; a cell that is neither number nor asterisks UNREADABLE."""
-    return tuple(_cell_value(row[at : at + CELL]) for at in range(0, COLUMNS * CELL, CELL))
+    """Twelve values; a cell that is neither number nor asterisks UNREADABLE."""
+    return tuple(_cell_value(cell) for cell in _cells(row))
+
+
+def _cells(row: bytes) -> tuple[bytes, ...]:
+    """Twelve cells of six characters, or twelve of other lengths; () when they are not twelve."""
+    if len(row) == COLUMNS * CELL:
+        return tuple(row[at : at + CELL] for at in range(0, COLUMNS * CELL, CELL))
+    cells = tuple(match[0] for match in _CELL.finditer(row))
+    return cells if len(cells) == COLUMNS and b"".join(cells) == row.rstrip(b" ") else ()
 
 
 def _cell_value(cell: bytes) -> OpticalDensity:
-    match = _CELL.fullmatch(cell)
-    if match is None:
+    if _CELL.fullmatch(cell.rstrip(b" ")) is None:
         return Unread.UNREADABLE
-    if match[2] is not None:
-        return Unread.SATURATED
-    return float(cell)
+    return Unread.SATURATED if b"*" in cell else float(cell)
 
 
 def plate_decoder(on_row: OnRow | None = None) -> LineDecoder[PlateData | Reply]:
@@ -161,39 +175,40 @@ def _parse_plate(on_row: OnRow | None) -> Parser[PlateData | Reply]:
     if date is not None:
         taken_at = date[1].decode("ascii")
         line = yield
-    measurement_nm = _filter_nm(line, b"mes")
+    measurement = _which(line, b"mes")
     line = yield
-    reference_nm = None
+    reference = None
     if _FILTER.fullmatch(line) is not None:
-        reference_nm = _filter_nm(line, b"ref")
+        reference = _which(line, b"ref")
         line = yield
-    blocks = [(yield from _parse_block(line, measurement_nm, on_row))]
-    if reference_nm is not None:
+    blocks = [(yield from _parse_block(line, measurement, on_row))]
+    if reference is not None:
         line = yield
         while not line:
             line = yield
-        blocks.append((yield from _parse_block(line, reference_nm, on_row)))
-    return PlateData(begin.text, taken_at, measurement_nm, reference_nm, tuple(blocks))
+        blocks.append((yield from _parse_block(line, reference, on_row)))
+    return PlateData(begin.text, taken_at, measurement, reference, tuple(blocks))
 
 
-def _filter_nm(line: bytes, name: bytes) -> int:
+def _which(line: bytes, name: bytes) -> int:
     match = _FILTER.fullmatch(line)
     if match is None or match[1].lower() != name:
         raise GarbledReply(f"no {name.decode().title()}. filter line: {line[:40]!r}")
     return int(match[2])
 
 
-def _parse_block(line: bytes, nm: int, on_row: OnRow | None) -> Generator[None, bytes, Block]:
+def _parse_block(line: bytes, which: int, on_row: OnRow | None) -> Generator[None, bytes, Block]:
     if _BEGIN.fullmatch(line) is None:
         raise GarbledReply(f"no begin marker: {line[:40]!r}")
     rows = []
     for index in range(ROWS):
         row = yield
-        if len(row) != COLUMNS * CELL:
+        values = row_values(row)
+        if len(values) != COLUMNS:
             raise GarbledReply(f"row {'ABCDEFGH'[index]} has {len(row)} characters, not 72")
         rows.append(row)
         if on_row is not None:
-            on_row(nm, index, row_values(row))
+            on_row(which, index, values)
     shown = (yield).strip(b" ")
     end = yield
     if _END.fullmatch(end) is None:

@@ -1,6 +1,7 @@
-"""Bio-Rad Model 680 (and family): commands and one-line replies as frozen messages.
+"""Bio-Rad Model 680 and 550: commands and one-line replies as frozen messages.
 
-Source: Model 680 instruction manual, chapter 7 (printed pp. 47-51, 53, 54, 60).
+Sources: Model 680 instruction manual, chapter 7 (printed pp. 47-51, 53, 54, 60), whose pages are
+quoted below; Model 550 manual, chapter 7 (printed pp. 32-34): see `dialect`.
 
 command  = "EIA.READER" SP name *( SP arg ) CR          name: its first two letters decide
 response = "ERE" SP code *( SP data ) CR                MR and FSTATUS: CR before the data
@@ -20,7 +21,7 @@ from readerd.errors import GarbledReply
 T = TypeVar("T")
 
 CR = b"\r"
-# p. 47: the name every command starts with. The 550 manual once prints a blank in it; it has none.
+# p. 47: the name every command starts with. The 550 manual prints a blank in it: an option there.
 DEVICE = "EIA.READER"
 SUCCESS = 0
 # p. 48: the only documented refusal.
@@ -40,6 +41,9 @@ NAMES = (
 )  # fmt: skip
 _BY_TWO_LETTERS = {name[:2]: name for name in NAMES}
 
+# p. 48, with the blank before the colon.
+COUNTER_LABELS = ("On/Off:", "Hours :", "Plates:")
+
 Parser = Generator[None, bytes, T]
 
 
@@ -50,8 +54,8 @@ class Command:
     name: str
     args: tuple[str, ...] = ()
 
-    def to_bytes(self) -> bytes:
-        return " ".join((DEVICE, self.name, *self.args)).encode("ascii") + CR
+    def to_bytes(self, device: str = DEVICE) -> bytes:
+        return " ".join((device, self.name, *self.args)).encode("ascii") + CR
 
     @classmethod
     def from_bytes(cls, line: bytes) -> "Command":
@@ -87,7 +91,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Answer to FSTATUS: the wavelength in nm at positions 1 to 8, None where none is fitted."""
+    """The wavelength in nm at positions 1 to 8 (550: 4), None where none is fitted: FSTATUS."""
 
     positions: tuple[int | None, ...]
 
@@ -100,6 +104,10 @@ class Filters:
         if wavelength_nm not in self.positions:
             return None
         return self.positions.index(wavelength_nm) + 1
+
+    def at(self, position: int) -> int | None:
+        """The wavelength at a position (from 1)."""
+        return self.positions[position - 1] if 1 <= position <= len(self.positions) else None
 
     def to_bytes(self) -> bytes:
         shown = ("***" if nm is None else f"{nm:03d}" for nm in self.positions)
@@ -118,12 +126,9 @@ class Counters:
     hours: int
     plates: int
 
-    def to_bytes(self) -> bytes:
-        lines = (
-            f"On/Off:{self.power_cycles:04d}",
-            f"Hours :{self.hours:04d}",
-            f"Plates:{self.plates:04d}",
-        )
+    def to_bytes(self, labels: tuple[str, str, str] = COUNTER_LABELS) -> bytes:
+        values = (self.power_cycles, self.hours, self.plates)
+        lines = (f"{label}{value:04d}" for label, value in zip(labels, values, strict=True))
         return Reply(SUCCESS).to_bytes() + "\r".join(lines).encode("ascii") + CR + CR
 
     @classmethod
@@ -215,7 +220,11 @@ def _parse_reply() -> Parser[Reply]:
 
 
 def _parse_acknowledgement() -> Parser[Reply]:
-    reply = head((yield))
+    return _acknowledged((yield))
+
+
+def _acknowledged(line: bytes) -> Reply:
+    reply = head(line)
     if reply.text:
         raise GarbledReply(f"{reply.text[:40]!r} where an acknowledgement has no text")
     return reply
@@ -263,6 +272,39 @@ def _accepted(message: T | Reply) -> T:
     if isinstance(message, Reply):
         raise GarbledReply(f"refused with {message.code:04d}")
     return message
+
+
+class AcknowledgementScan(Decoder[Reply]):
+    """AQ, RL of an instrument that talks unasked: skips lines of data until a reply without text.
+
+    In local mode a 550 sends each plate that is read at its front panel; its data may be under way
+    when the command comes. Whether they begin as an answer does is not known: both are skipped. An
+    answer to something else is GarbledReply, as it is for an instrument that only answers.
+    """
+
+    _UNASKED = re.compile(rb"(?!ERE )|ERE \d{4} BIO-RAD ", re.IGNORECASE)
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._size = 0
+
+    @property
+    def begun(self) -> bool:
+        return False  # what came so far may all be what nobody asked for
+
+    def feed(self, data: bytes) -> Reply | None:
+        self._size += len(data)
+        if self._size > MOST_REPLY_BYTES:
+            raise GarbledReply(f"more than {MOST_REPLY_BYTES} bytes and no acknowledgement")
+        self._rest += data
+        while CR in self._rest:
+            line, _, self._rest = self._rest.partition(CR)
+            if self._UNASKED.match(line):
+                continue
+            if self._rest.strip(CR):
+                raise GarbledReply("bytes behind the end of the reply")
+            return _acknowledged(line)
+        return None
 
 
 class IdentityScan(Decoder[Reply]):

@@ -1,4 +1,4 @@
-"""Bio-Rad Model 680: identify, read, park, resend, as the conversation that each of them is.
+"""Bio-Rad Model 680 and 550: identify, read, park, resend, each as its conversation.
 
 Every verb takes the instrument to remote mode (AQ) and gives it back (RL), on error paths too. A
 failing RL after a good plate costs the plate nothing: it becomes a warning on the Reading, and the
@@ -7,9 +7,13 @@ link stays dirty when no answer came.
 The challenge is `AQ` and `ID` in one breath: AQ because in local mode ID may be refused, ID because
 no other reply is a short text and nothing else. The instrument answers in order [inferred: RPLATE
 has no acknowledgement, nothing can be told apart otherwise], so an abandoned plate comes before.
+
+A 550 sends each plate that is read at its front panel, unasked, and subtracted when dual. That can
+only be while it is in local mode, so AQ and RL skip lines until their own answer; a plate is taken
+from an answer to RPLATE or RTPLATE alone, and with as many blocks as it names filters.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import NoReturn, TypeVar
 
@@ -26,10 +30,11 @@ from readerd.errors import (
     WrongInstrument,
 )
 from readerd.plate import Identity, OpticalDensity, Reading, ReadRequest, Strip, well_name
-from readerd_biorad.absdata import RULE_TEXTS, PlateData, plate_decoder
+from readerd_biorad.absdata import RULE_TEXTS, OnRow, PlateData, plate_decoder
 from readerd_biorad.codec import (
     NOT_REMOTE,
     SUCCESS,
+    AcknowledgementScan,
     Command,
     Counters,
     Filters,
@@ -40,24 +45,19 @@ from readerd_biorad.codec import (
     filters_decoder,
     identity_decoder,
 )
-from readerd_biorad.options import TRANSFER_S, Model680Options, measurement_s
+from readerd_biorad.dialect import Dialect
+from readerd_biorad.options import TRANSFER_S, ModelOptions, measurement_s
 
 T = TypeVar("T")
 
-MODEL = "Model 680"
-# p. 50: speed 1 fast, 2 normal; mixing speed L, M, H; mixing time up to 999 s.
-SPEEDS = {"fast": "1", "normal": "2"}
-SHAKE_SPEEDS = {"low": "L", "medium": "M", "high": "H"}
-LONGEST_SHAKE_S = 999
-
-CHALLENGE = Command("AQ").to_bytes() + Command("ID").to_bytes()
-CHALLENGE_REPLIES = 2
+CHALLENGE = (Command("AQ"), Command("ID"))
 
 
-class Model680:
+class EiaReader:
     """A Reader and a Resender."""
 
-    def __init__(self, link: Link, options: Model680Options) -> None:
+    def __init__(self, dialect: Dialect, link: Link, options: ModelOptions) -> None:
+        self._dialect = dialect
         self._link = link
         self._options = options
         self._last_seen: Identity | None = None
@@ -73,7 +73,7 @@ class Model680:
 
     async def read(self, request: ReadRequest, on_strip: OnStrip) -> Reading:
         """One endpoint plate at one wavelength or two, both in one pass of the instrument."""
-        _refuse_impossible(request)
+        _refuse_impossible(request, self._dialect)
         if self._last_seen is not None:
             refuse_unfitted(request, self._last_seen)
         reading, complaint = await self._in_remote_mode(lambda: self._measure(request, on_strip))
@@ -88,21 +88,25 @@ class Model680:
         """Local mode and a clean link, whatever went on before."""
         if self._link.dirty:
             await self._challenge("park")
-        released = await self._ask(Command("RL"), acknowledgement_decoder(), "park")
+        released = await self._ask(Command("RL"), self._acknowledgement(), "park")
         if released.code not in (SUCCESS, NOT_REMOTE):
             self._refused(released, "park")
 
     async def _challenge(self, phase: str) -> None:
         """Afterwards the link is clean and the instrument is in remote mode, whichever it is."""
-        answer_s = CHALLENGE_REPLIES * self._options.reply_timeout_s
-        await self._link.challenge(CHALLENGE, IdentityScan, answer_s=answer_s, phase=phase)
+        query = b"".join(command.to_bytes(self._options.device) for command in CHALLENGE)
+        answer_s = len(CHALLENGE) * self._options.reply_timeout_s
+        await self._link.challenge(query, IdentityScan, answer_s=answer_s, phase=phase)
+
+    def _acknowledgement(self) -> Decoder[Reply]:
+        return AcknowledgementScan() if self._dialect.talks_unasked else acknowledgement_decoder()
 
     async def _in_remote_mode(
         self, conversation: Callable[[], Awaitable[T]]
     ) -> tuple[T, InstrumentError | None]:
         """What the conversation returns, and what went wrong when leaving remote mode after it."""
         phase = "enter remote mode"
-        entered = await self._ask(Command("AQ"), acknowledgement_decoder(), phase)
+        entered = await self._ask(Command("AQ"), self._acknowledgement(), phase)
         if entered.refused:
             self._refused(entered, phase)
         try:
@@ -117,7 +121,7 @@ class Model680:
             return None
         phase = "leave remote mode"
         try:
-            released = await self._ask(Command("RL"), acknowledgement_decoder(), phase)
+            released = await self._ask(Command("RL"), self._acknowledgement(), phase)
             if released.code not in (SUCCESS, NOT_REMOTE):
                 self._refused(released, phase)
         except InstrumentError as error:
@@ -128,33 +132,53 @@ class Model680:
         answer = await self._ask(Command("ID"), identity_decoder(), phase)
         if answer.refused:
             self._refused(answer, phase)
-        model = _require_model(answer, phase)
-        filters = await self._ask(Command("FSTATUS"), filters_decoder(), f"{phase} filters")
-        if isinstance(filters, Reply):
-            self._refused(filters, f"{phase} filters")
+        model = _require_model(answer, self._dialect, phase)
+        filters = self._options.filters or await self._ask_filters(f"{phase} filters")
         identity = Identity(model=model, wavelengths_nm=filters.fitted_nm)
         self._last_seen = identity
         return identity, filters
+
+    async def _ask_filters(self, phase: str) -> Filters:
+        filters = await self._ask(Command("FSTATUS"), filters_decoder(), phase)
+        if isinstance(filters, Reply):
+            self._refused(filters, phase)
+        return filters
 
     async def _measure(self, request: ReadRequest, on_strip: OnStrip) -> Reading:
         identity, filters = await self._who("read")
         refuse_unfitted(request, identity)
         counters, notes = await self._odometer()
-        positions = [str(filters.position(nm)) for nm in request.wavelengths_nm]
-        speed = SPEEDS[self._options.speed]
-        shake = (str(request.shake_s), SHAKE_SPEEDS[self._options.shake_speed])
-        command = Command("RPLATE", (speed, *shake, *positions))
-        within_s = measurement_s(request, self._options)
-        data = await self._transfer(command, within_s, on_strip)
-        data, transfers = await self._until_right(data, request.wavelengths_nm, on_strip)
-        return _reading(identity, data, (*notes, *self._notes(data, transfers)), counters)
+        wanted_nm = request.wavelengths_nm
+        positions = tuple(filters.position(nm) or 0 for nm in wanted_nm)
+        settings = self._options.plate_settings(request.shake_s)
+        command = Command("RPLATE", (*settings, *map(str, positions)))
+        expected = wanted_nm if self._dialect.tells_filters else positions
+        on_row = _strips(on_strip, dict(zip(expected, wanted_nm, strict=True)))
+        data = await self._transfer(command, measurement_s(request, self._options), on_row)
+        data, transfers = await self._until_right(data, expected, on_row)
+        plates = self._plates(data, filters)
+        notes = (*notes, *self._notes(data, transfers))
+        return Reading(identity=identity, format=96, plates=plates, notes=notes, counters=counters)
 
     async def _transfer_again(self) -> Reading:
-        identity, _ = await self._who("resend")
-        data = await self._retransmit(_nobody)
-        data, transfers = await self._until_right(data, None, _nobody)
+        identity, filters = await self._who("resend")
+        data = await self._retransmit(None)
+        data, transfers = await self._until_right(data, None, None)
         notes = ("sent again from the instrument's memory", *self._notes(data, transfers))
-        return _reading(identity, data, notes, {})
+        plates = self._plates(data, filters)
+        return Reading(identity=identity, format=96, plates=plates, notes=notes)
+
+    def _plates(self, data: PlateData, filters: Filters) -> dict[int, tuple[OpticalDensity, ...]]:
+        """The blocks by wavelength; GarbledReply for a position where no filter is."""
+        plates = {}
+        for which, block in zip(data.filters, data.blocks, strict=True):
+            wavelength_nm = which if self._dialect.tells_filters else filters.at(which)
+            if wavelength_nm is None:
+                text = f"data of filter position {which}, where none is fitted"
+                tail = self._link.transcript.tail()
+                raise GarbledReply(text, phase="transfer", tail=tail)
+            plates[wavelength_nm] = block.values
+        return plates
 
     async def _odometer(self) -> tuple[dict[str, int], tuple[str, ...]]:
         """Asked before the plate, so that its failure cannot cost one."""
@@ -171,14 +195,14 @@ class Model680:
             self._refused(counters, "read counters")
         return {}, (f"maintenance counters refused with {counters.code:04d}",)
 
-    async def _retransmit(self, on_strip: OnStrip) -> PlateData:
+    async def _retransmit(self, on_row: OnRow | None) -> PlateData:
         within_s = self._options.reply_timeout_s + TRANSFER_S
-        return await self._transfer(Command("RTPLATE"), within_s, on_strip)
+        return await self._transfer(Command("RTPLATE"), within_s, on_row)
 
-    async def _transfer(self, command: Command, within_s: float, on_strip: OnStrip) -> PlateData:
+    async def _transfer(self, command: Command, within_s: float, on_row: OnRow | None) -> PlateData:
         data = await self._link.ask(
-            command.to_bytes(),
-            plate_decoder(_strips(on_strip)),
+            command.to_bytes(self._options.device),
+            plate_decoder(on_row),
             within_s=within_s,
             gap_s=self._options.gap_timeout_s,
             phase=command.name,
@@ -188,22 +212,22 @@ class Model680:
         return data
 
     async def _until_right(
-        self, data: PlateData, wavelengths_nm: tuple[int, ...] | None, on_strip: OnStrip
+        self, data: PlateData, filters: tuple[int, ...] | None, on_row: OnRow | None
     ) -> tuple[PlateData, int]:
         """The first transfer of this plate that is right, and how many it took."""
         for transfer in range(1, self._options.transfers + 1):
-            wrong = self._wrong(data, wavelengths_nm)
+            wrong = self._wrong(data, filters)
             if wrong is None:
                 return data, transfer
             if transfer < self._options.transfers:
-                data = await self._retransmit(on_strip)
+                data = await self._retransmit(on_row)
         tail = self._link.transcript.tail()
         text = f"{wrong} in {self._options.transfers} transfers of one plate"
         raise GarbledReply(text, phase="transfer", tail=tail)
 
-    def _wrong(self, data: PlateData, wavelengths_nm: tuple[int, ...] | None) -> str | None:
-        if wavelengths_nm is not None and data.wavelengths_nm != wavelengths_nm:
-            return f"filters {data.wavelengths_nm} nm instead of {wavelengths_nm} nm"
+    def _wrong(self, data: PlateData, filters: tuple[int, ...] | None) -> str | None:
+        if filters is not None and data.filters != filters:
+            return f"filters {data.filters} instead of {filters}"
         rule = self._options.checksum
         if rule == "ignore" or (data.rules if rule == "auto" else rule in data.rules):
             return None
@@ -224,7 +248,8 @@ class Model680:
 
     async def _ask(self, command: Command, decoder: Decoder[T], phase: str) -> T:
         within_s = self._options.reply_timeout_s
-        return await self._link.ask(command.to_bytes(), decoder, within_s=within_s, phase=phase)
+        sent = command.to_bytes(self._options.device)
+        return await self._link.ask(sent, decoder, within_s=within_s, phase=phase)
 
     def _refused(self, reply: Reply, phase: str) -> NoReturn:
         code = f"{reply.code:04d}"
@@ -235,43 +260,35 @@ class Model680:
         raise InstrumentFault(code, text, phase=phase, tail=self._link.transcript.tail())
 
 
-def _require_model(answer: Reply, phase: str) -> str:
-    if not answer.text.upper().startswith(MODEL.upper()):
-        raise WrongInstrument(f"{answer.text!r} answers instead of a {MODEL}", phase=phase)
-    return answer.text
+def _require_model(answer: Reply, dialect: Dialect, phase: str) -> str:
+    if dialect.says.fullmatch(answer.text) is None:
+        raise WrongInstrument(f"{answer.text!r} answers instead of a {dialect.model}", phase=phase)
+    return answer.text if answer.text.lower().startswith("model") else dialect.model
 
 
-def _refuse_impossible(request: ReadRequest) -> None:
-    wavelengths_nm = request.wavelengths_nm
+def _refuse_impossible(request: ReadRequest, dialect: Dialect) -> None:
+    wavelengths_nm, shake_s = request.wavelengths_nm, request.shake_s
     if request.format != 96:
-        text = f"the Model 680 reads 96-well plates, not {request.format}"
+        text = f"the {dialect.model} reads 96-well plates, not {request.format}"
         raise RequestError(ErrorCode.FORMAT_UNSUPPORTED, text)
     if not 1 <= len(set(wavelengths_nm)) == len(wavelengths_nm) <= 2:
-        text = "the Model 680 reads one wavelength or two different ones"
+        text = f"the {dialect.model} reads one wavelength or two different ones"
         raise RequestError(ErrorCode.WAVELENGTH_UNAVAILABLE, text)
-    if not 0 <= request.shake_s <= LONGEST_SHAKE_S:
-        text = f"the Model 680 shakes 0 to {LONGEST_SHAKE_S} s, not {request.shake_s} s"
+    if not 0 <= shake_s <= dialect.longest_shake_s:
+        text = f"the {dialect.model} shakes 0 to {dialect.longest_shake_s} s, not {shake_s} s"
         raise RequestError(ErrorCode.INVALID_PAYLOAD, text)
-
-
-def _reading(
-    identity: Identity, data: PlateData, notes: tuple[str, ...], counters: dict[str, int]
-) -> Reading:
-    plates = {nm: block.values for nm, block in zip(data.wavelengths_nm, data.blocks, strict=True)}
-    return Reading(identity=identity, format=96, plates=plates, notes=notes, counters=counters)
 
 
 def _warned(reading: Reading, complaint: InstrumentError) -> Reading:
     return replace(reading, warnings=(*reading.warnings, f"after the plate: {complaint}"))
 
 
-def _strips(on_strip: OnStrip) -> Callable[[int, int, tuple[OpticalDensity, ...]], None]:
-    def on_row(wavelength_nm: int, row: int, values: tuple[OpticalDensity, ...]) -> None:
+def _strips(on_strip: OnStrip, wavelengths_nm: Mapping[int, int]) -> OnRow:
+    """Rows as strips; of a filter that was not asked for there are none."""
+
+    def on_row(which: int, row: int, values: tuple[OpticalDensity, ...]) -> None:
         wells = (well_name(row, column) for column in range(len(values)))
-        on_strip(Strip(wavelength_nm, dict(zip(wells, values, strict=True))))
+        if which in wavelengths_nm:
+            on_strip(Strip(wavelengths_nm[which], dict(zip(wells, values, strict=True))))
 
     return on_row
-
-
-def _nobody(strip: Strip) -> None:
-    """Strips of a plate that is transferred again are nobody's progress."""

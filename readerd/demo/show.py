@@ -6,6 +6,7 @@ local door, and what is shown is what an MQTT subscriber received from the embed
 """
 
 import asyncio
+import json
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -40,6 +41,8 @@ id = "bench1"
 driver = "{driver}"
 port = "serial:{terminal}"
 
+[reader.options]
+{options}
 [assays]
 directory = "assays"
 default = "il6-elisa"
@@ -73,16 +76,26 @@ async def stage(driver_name: str, directory: Path) -> AsyncIterator[Stage]:
     terminal = str(directory / "reader.tty")
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(Broker())
-        twin, line = simulated(driver, plate.chemistry), driver.line(driver.options())
+        twin, line = simulated(driver, plate.chemistry), driver.line(driver.example_options())
         await stack.enter_async_context(serve_pty(twin, line, path=terminal, time_scale=TIME_SCALE))
         path = directory / "bench1.toml"
         path.write_text(
-            _CONFIG.format(driver=driver_name, terminal=terminal, broker_port=broker.port)
+            _CONFIG.format(
+                driver=driver_name,
+                terminal=terminal,
+                options=_toml(driver.example),
+                broker_port=broker.port,
+            )
         )
         (directory / "assays").mkdir()
         (directory / "assays" / "il6-elisa.toml").write_text(plate.assay_text)
         house = await stack.enter_async_context(_daemon(load_config(path)))
         yield Stage(house, plate, path, broker.port)
+
+
+def _toml(values: Mapping[str, object]) -> str:
+    """Lines of a table: TOML writes numbers, texts and lists as JSON does."""
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
 
 
 @asynccontextmanager

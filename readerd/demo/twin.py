@@ -29,7 +29,7 @@ async def serve_twin(
     """Serve until SIGTERM or SIGINT; `tell` hears the port text once it can be opened."""
     driver = catalog.find(driver_name)
     twin = simulated(driver, chemistry(plate, seed), specs)
-    line = driver.line(driver.options())
+    line = driver.line(driver.example_options())
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

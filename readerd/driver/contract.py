@@ -90,5 +90,11 @@ class Driver:
     twin: Callable[[TwinSetup], Twin]
     estimate_s: Callable[[ReadRequest, Any], float]  # the longest an honest read takes
     proven: tuple[str, ...] = ()  # transcripts or clients behind it; empty = warn at every start
+    # What no default can be right for and the instrument does not tell; these values fit the twin.
+    example: Mapping[str, Any] = field(default_factory=dict)
     # Every decoder of the codec by name, made afresh: conformance and bench feed them rubbish.
     decoders: Mapping[str, Callable[[], Decoder[object]]] = field(default_factory=dict)
+
+    def example_options(self) -> Options:
+        """Options that fit the twin: its defaults, and `example` where there is no default."""
+        return self.options(**self.example)

@@ -41,6 +41,7 @@ def _chapter(driver: Driver) -> str:
             f"{driver.summary}.\n",
             f"- models: {', '.join(driver.models)}",
             f"- formats: {formats} wells; {low:g} to {high:g} OD",
+            f"- wavelengths: {driver.wavelengths}",
             f"- proven by: {'; '.join(driver.proven) or _UNPROVEN}\n",
             "| option | default | meaning |",
             "|---|---|---|",

@@ -30,7 +30,7 @@ async def read_over(kind: str, name: str, directory: Path) -> Reading:
     driver = catalog.find(name)
     table = plate_from_csv(plate_file(driver.photometric_range), "plate.csv")
     twin = driver.twin(TwinSetup(chemistry=from_plates(table.plates)))
-    options = driver.options()
+    options = driver.example_options()
     line = driver.line(options)
     async with plugged(kind, twin, line, directory, time_scale=TIME_SCALE) as port:
         link = Link(await open_transport(port, line, twin=lambda: twin, time_scale=TIME_SCALE))

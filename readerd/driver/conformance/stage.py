@@ -66,7 +66,7 @@ class TwinStage:
         twin = stranger or _Counted(
             self.driver.twin(setup), answered, PIECE_WITH_FAULTS if faults else 0
         )
-        options = self.driver.options()
+        options = self.driver.example_options()
         line = self.driver.line(options)
         wires: list[Wire] = []
 

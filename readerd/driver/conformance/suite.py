@@ -98,4 +98,4 @@ def _outcome(rule: Rule, stage: Stage) -> Outcome:
 
 def _unplugged(driver: Driver) -> Reader:
     """A reader on no port: good for asking what it can, not for talking."""
-    return driver.open(Link(cast(ByteStream, None)), driver.options())
+    return driver.open(Link(cast(ByteStream, None)), driver.example_options())

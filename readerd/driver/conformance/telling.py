@@ -38,25 +38,26 @@ def describes_itself(stage: Stage) -> None:
 
 
 def documents_its_options(stage: Stage) -> None:
-    """Every option has a default and a sentence that says what it means; others are refused."""
-    options = stage.driver.options
+    """Every option has a default, or a value in `example`, and a sentence; others are refused."""
+    options, example = stage.driver.options, stage.driver.example
     require(issubclass(options, Options), "the options are not a subclass of contract.Options")
     for name, field in options.model_fields.items():
-        require(not field.is_required(), f"option {name} has no default")
+        told = not field.is_required() or name in example
+        require(told, f"option {name} has no default, and no value in DRIVER.example")
         require(bool(field.description), f"option {name} has no text under it")
     try:
-        options.model_validate({"no_such_option": 1})
+        options.model_validate({**example, "no_such_option": 1})
     except ValidationError:
         pass
     else:
         require(False, "an option that does not exist is taken")
-    line = stage.driver.line(options())
+    line = stage.driver.line(stage.driver.example_options())
     require(isinstance(line, LineSettings), f"line gives {type(line).__name__}, not LineSettings")
 
 
 def estimates_finitely(stage: Stage) -> None:
     """The estimate of a read is finite, above zero, and not smaller when it shakes."""
-    driver, options = stage.driver, stage.driver.options()
+    driver, options = stage.driver, stage.driver.example_options()
     still, shaken = (
         driver.estimate_s(
             ReadRequest(wavelengths_nm=(450, 570), format=stage.format, shake_s=shake_s), options

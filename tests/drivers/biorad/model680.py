@@ -1,11 +1,12 @@
-"""A simulated Model 680 with a plate that can be exchanged, and the real reader on its line."""
+"""A simulated Model 680 (or 550) with exchangeable plates, and the real reader on its line."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from readerd.driver.chemistry import Chemistry
+from readerd.driver.contract import Driver
 from readerd.driver.link import Link
 from readerd.driver.stream import LineSettings
 from readerd.driver.transport import TwinStream
@@ -14,8 +15,7 @@ from readerd.driver.wire import Wire
 from readerd.errors import InstrumentError
 from readerd.plate import Identity, OpticalDensity, ReadRequest, Strip, Unread
 from readerd_biorad import DRIVER
-from readerd_biorad.options import Model680Options
-from readerd_biorad.reader import Model680
+from readerd_biorad.reader import EiaReader
 from tests.virtual_clock import run_virtual
 
 T = TypeVar("T")
@@ -43,6 +43,7 @@ class Bench:
     twin_options: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     line: LineSettings = field(default_factory=LineSettings)
+    driver: Driver = DRIVER
 
     def __post_init__(self) -> None:
         self.plates: dict[int, list[OpticalDensity]] = {}
@@ -53,8 +54,8 @@ class Bench:
             faults=tuple(parse_fault(spec) for spec in self.faults),
             options=self.twin_options,
         )
-        self.twin = DRIVER.twin(setup)
-        self.settings = Model680Options(**self.options)
+        self.twin = self.driver.twin(setup)
+        self.settings: Any = self.driver.options(**{**self.driver.example, **self.options})
         self.strips: list[Strip] = []
         self.wire: Wire | None = None
 
@@ -67,13 +68,21 @@ class Bench:
         if self.wire is None:
             self.wire = Wire(self.twin, self.line)
         self.link = Link(TwinStream(self.wire))
-        self.reader = Model680(self.link, self.settings)
+        self.reader = cast(EiaReader, self.driver.open(self.link, self.settings))
 
     async def read(self, request: ReadRequest = DUAL) -> dict[int, tuple[OpticalDensity, ...]]:
         return dict((await self.reader.read(request, self.strips.append)).plates)
 
     def expected(self, request: ReadRequest = DUAL) -> dict[int, tuple[OpticalDensity, ...]]:
-        return {nm: tuple(self.plates[nm]) for nm in request.wavelengths_nm}
+        """What the instrument shows of the plate that lies there."""
+        low, high = self.driver.photometric_range
+        return {
+            nm: tuple(
+                value if isinstance(value, Unread) or low <= value <= high else Unread.SATURATED
+                for value in self.plates[nm]
+            )
+            for nm in request.wavelengths_nm
+        }
 
     async def settle(self) -> None:
         """The bench's ladder in small: park and identify; else plug in again."""

@@ -106,7 +106,7 @@ def test_the_witness_decodes_to_its_values_and_encodes_to_its_bytes() -> None:
     assert EXAMPLE.to_bytes() == worked_example()
     assert EXAMPLE.title == "BIO-RAD Model 680 Microplate READER"
     assert EXAMPLE.taken_at == "01/02/2024 10:11:12"
-    assert EXAMPLE.wavelengths_nm == (450, 570)
+    assert EXAMPLE.filters == (450, 570)
     measured, reference = (block.values for block in EXAMPLE.blocks)
     assert measured[0] == 0.110
     assert measured[11] is Unread.SATURATED
@@ -224,7 +224,7 @@ def test_rows_are_told_while_they_come() -> None:
 def test_spellings_on_which_the_manual_contradicts_itself(printed: bytes, variant: bytes) -> None:
     seen = PlateData.from_bytes(worked_example().replace(printed, variant))
     assert [block.values for block in seen.blocks] == [block.values for block in EXAMPLE.blocks]
-    assert seen.wavelengths_nm == (450, 570)
+    assert seen.filters == (450, 570)
 
 
 @pytest.mark.parametrize(

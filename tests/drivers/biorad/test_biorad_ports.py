@@ -10,12 +10,13 @@ from readerd.driver.link import Link
 from readerd.driver.serve import serve_pty, serve_tcp
 from readerd.driver.transport import open_transport
 from readerd.errors import LinkLost
-from readerd_biorad.reader import Model680
+from readerd_biorad.dialect import MODEL_680
+from readerd_biorad.reader import EiaReader
 from tests.drivers.biorad.model680 import DUAL, PLATE_2, Bench
 
 # Everything here takes milliseconds; this is only how long a failure may hang.
 SOON_S = 10.0
-Opens = Callable[[Bench], Awaitable[Model680]]
+Opens = Callable[[Bench], Awaitable[EiaReader]]
 
 
 @pytest.fixture(params=["serial", "tcp", "twin"])
@@ -25,7 +26,7 @@ async def plug_in(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     served = None
     port = "twin:"
 
-    async def open_port(bench: Bench) -> Model680:
+    async def open_port(bench: Bench) -> EiaReader:
         nonlocal served, port
         line = bench.line
         if served is None and request.param == "serial":
@@ -39,7 +40,7 @@ async def plug_in(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
             await link.close()
         stream = await open_transport(port, line, twin=lambda: bench.twin, time_scale=0.002)
         links.append(Link(stream))
-        return Model680(links[-1], bench.settings)
+        return EiaReader(MODEL_680, links[-1], bench.settings)
 
     yield open_port
     for link in links:

@@ -15,7 +15,7 @@ from readerd.errors import (
 from readerd.plate import Identity, ReadRequest, Strip, Unread
 from readerd_biorad import DRIVER
 from readerd_biorad.options import Model680Options
-from readerd_biorad.reader import Model680
+from readerd_biorad.reader import EiaReader
 from tests.drivers.biorad.model680 import DUAL, PLATE_2, Bench, commands, identified, now_s
 
 SINGLE = ReadRequest(wavelengths_nm=(450,))
@@ -290,7 +290,7 @@ def test_the_driver_value_says_what_it_is() -> None:
     assert DRIVER.line(Model680Options(rtscts=True)).rtscts
     bench = Bench()
     reader = bench.run(lambda bench: _opened(bench))
-    assert isinstance(reader, Model680)
+    assert isinstance(reader, EiaReader)
 
 
 async def _opened(bench: Bench) -> object:

@@ -13,7 +13,7 @@ from tests.drivers.biorad.model680 import Bench
     ("setup", "says"),
     [
         ({"faults": ("melt@RPLATE",)}, "unknown kind; known are bad-checksum"),
-        ({"filters_nm": (450,) * 9}, "at most eight"),
+        ({"filters_nm": (450,) * 9}, "at most 8"),
         ({"filters_nm": (390,)}, "400 to 750"),
         ({"twin_options": {"checksum": "D"}}, "twin options: checksum"),
         ({"twin_options": {"speed": 1}}, "twin options: speed"),
