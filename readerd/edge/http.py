@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -113,8 +113,18 @@ class _Door:
         self._status = status
         self._resend = resend
 
+    @contextlib.contextmanager
+    def _refusals(self, verb: str, **details: JsonValue) -> Iterator[None]:
+        """What is refused here stands in the journal; the runner writes those of a read itself."""
+        try:
+            yield
+        except RequestError as refusal:
+            self._runner.refused(refusal, {"verb": verb, "trigger": "http", **details})
+            raise
+
     async def submit(self, request: Request) -> Response:
-        body = await _body(request, ReadBody)
+        with self._refusals("read"):
+            body = await _body(request, ReadBody)
         ticket = self._runner.submit(
             RunRequest(
                 key=body.key or str(ULID()),
@@ -157,24 +167,25 @@ class _Door:
         return Response(found.model_dump_json(), media_type="application/json")
 
     async def revise(self, request: Request) -> Response:
-        run_id, body = request.path_params["run_id"], await _body(request, ReviseBody)
-        plate_map = None
-        if body.samples is not None:
-            samples = {one.position: Binding(one.sample_id, one.dilution) for one in body.samples}
-            plate_map = PlateMap(samples=samples, id=body.plate_map_id, source="request")
-        revised = self._runner.again.revise(
-            run_id, body.reason, plate_map=plate_map, masks=body.masks
-        )
+        run_id = request.path_params["run_id"]
+        with self._refusals("revise", run_id=run_id[:64]):
+            body = await _body(request, ReviseBody)
+            revised = self._runner.again.revise(
+                run_id, body.reason, plate_map=_plate_map(body), masks=body.masks
+            )
         return JSONResponse({"run_id": run_id, **asdict(revised)})
 
     async def recover(self, request: Request) -> Response:
-        run_id, body = request.path_params["run_id"], await _body(request, ReasonBody)
-        revision = await self._runner.again.recover(run_id, body.reason)
+        run_id = request.path_params["run_id"]
+        with self._refusals("recover", run_id=run_id[:64]):
+            body = await _body(request, ReasonBody)
+            revision = await self._runner.again.recover(run_id, body.reason)
         return JSONResponse({"run_id": run_id, "revision": revision})
 
     async def resend(self, request: Request) -> Response:
         run_id = request.path_params["run_id"]
-        return JSONResponse({"run_id": run_id, "sequence": self._resend(run_id)})
+        with self._refusals("resend", run_id=run_id[:64]):
+            return JSONResponse({"run_id": run_id, "sequence": self._resend(run_id)})
 
     async def outbox(self, request: Request) -> Response:
         """What has not reached the LIMS, oldest first."""
@@ -191,12 +202,14 @@ class _Door:
         return JSONResponse(asdict(found))
 
     async def abort(self, request: Request) -> Response:
-        body = await _body(request, AbortBody)
-        return JSONResponse({"run_id": self._runner.abort(body.run_id, body.reason)})
+        with self._refusals("abort"):
+            body = await _body(request, AbortBody)
+            return JSONResponse({"run_id": self._runner.abort(body.run_id, body.reason)})
 
     async def carrier(self, request: Request) -> Response:
-        body = await _body(request, CarrierBody)
-        await self._runner.bench.move_carrier(out=body.position == "out")
+        with self._refusals("carrier"):
+            body = await _body(request, CarrierBody)
+            await self._runner.bench.move_carrier(out=body.position == "out")
         return JSONResponse({"position": body.position})
 
     async def status(self, request: Request) -> Response:
@@ -220,6 +233,16 @@ class _Door:
                     yield ": still here\n\n"
                 else:
                     yield f"event: {news.kind}\ndata: {news.message.model_dump_json()}\n\n"
+
+
+def _plate_map(body: ReviseBody) -> PlateMap | None:
+    if body.samples is None:
+        return None
+    samples = {one.position: Binding(one.sample_id, one.dilution) for one in body.samples}
+    if len(samples) < len(body.samples):
+        text = "samples: a position stands there twice"
+        raise RequestError(ErrorCode.INVALID_PAYLOAD, text)
+    return PlateMap(samples=samples, id=body.plate_map_id, source="request")
 
 
 async def _body(request: Request, model: type[B]) -> B:

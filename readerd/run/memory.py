@@ -74,6 +74,16 @@ class Memory:
                 "DELETE FROM commands WHERE at < ? AND run_id IS NULL", (before,)
             ).rowcount
 
+    def forget_maps(self, before: str) -> int:
+        """Plate maps sent before this moment for plates whose runs were over before it."""
+        with self._journal.transaction():
+            return self._journal.db.execute(
+                "DELETE FROM plate_maps WHERE at < ?1 AND barcode IN"
+                " (SELECT plate FROM runs GROUP BY plate HAVING max(finished_at) < ?1"
+                " AND count(*) = count(finished_at))",
+                (before,),
+            ).rowcount
+
     def put_plate_map(self, barcode: str, at: str, stored: StoredMap) -> None:
         """The newest map of a plate replaces the one before."""
         with self._journal.transaction():

@@ -194,13 +194,16 @@ class Runner:
         return assay, make_plan(request, assay, identity, was_read, plate_map)
 
     def _refuse(self, request: RunRequest, refusal: RequestError) -> None:
-        log.warning("refused code=%s plate=%s text=%s", refusal.code, request.plate, refusal.text)
+        details: dict[str, JsonValue] = {"key": request.key, "trigger": request.trigger.kind}
+        self.refused(refusal, details, request.plate)
+
+    def refused(
+        self, refusal: RequestError, details: dict[str, JsonValue], plate: str | None = None
+    ) -> None:
+        """What was refused is journalled and told, whatever was asked for."""
+        log.warning("refused code=%s plate=%s text=%s", refusal.code, plate, refusal.text)
         event = self.scribe.event(
-            "refused",
-            subject=request.plate,
-            code=refusal.code,
-            text=refusal.text,
-            details={"key": request.key, "trigger": request.trigger.kind},
+            "refused", subject=plate, code=refusal.code, text=refusal.text, details=details
         )
         self.store.record(event, self.scribe.at())
         self.on_stored()

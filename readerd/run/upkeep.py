@@ -59,10 +59,12 @@ class Upkeep:
     def retain(self) -> None:
         """Take from the journal what is settled and older than the retention."""
         now = self._scribe.now()
-        gone = self._store.outbox.forget((now - self._retention).isoformat())
+        before = (now - self._retention).isoformat()
+        gone = self._store.outbox.forget(before)
         requests = self._store.memory.forget(now)
-        if any(gone.values()) or requests:
+        maps = self._store.memory.forget_maps(before)
+        if any(gone.values()) or requests or maps:
             log.info(
-                "retention messages=%d readings=%d requests=%d",
-                gone["messages"], gone["readings"], requests,
+                "retention messages=%d readings=%d requests=%d plate_maps=%d",
+                gone["messages"], gone["readings"], requests, maps,
             )  # fmt: skip

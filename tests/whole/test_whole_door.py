@@ -86,7 +86,7 @@ async def test_curl_reads_a_plate(bench: MakeBench, broker: Broker) -> None:
     ("body", "code", "error", "says"),
     [
         ("{nonsense", 422, "invalid_payload", "JSON"),
-        ('{"plate": "X"}', 422, "invalid_payload", "plate: Extra inputs"),
+        ('{"plate": "X"}', 422, "invalid_payload", "plate: unknown key"),
         ('{"plate_barcode": 5}', 422, "invalid_payload", "plate_barcode"),
         ('{"plate_barcode": "no good"}', 422, "barcode_invalid", "does not match"),
         ('{"assay": "il8"}', 422, "assay_unknown", "il6-elisa"),
@@ -103,6 +103,36 @@ async def test_what_is_wrong_is_said_in_one_line(
         assert says in answer["text"]
         assert "\n" not in answer["text"]
         assert house.store.newest(1) == []
+
+
+async def test_what_the_door_refuses_is_journalled_and_told(
+    bench: MakeBench, broker: Broker
+) -> None:
+    reason = {"reason": "why"}
+    cases: list[tuple[str, dict[str, Any], str, str]] = [
+        ("/v1/runs", {"plate_barcode": 5}, "read", "invalid_payload"),
+        ("/v1/runs/R0/revise", reason, "revise", "run_unknown"),
+        ("/v1/runs/R0/revise", {}, "revise", "invalid_payload"),
+        ("/v1/runs/R0/recover", reason, "recover", "run_unknown"),
+        ("/v1/runs/R0/resend", {}, "resend", "run_unknown"),
+        ("/v1/abort", {}, "abort", "state_mismatch"),
+        ("/v1/carrier", {"position": "out"}, "carrier", "unknown_verb"),
+        ("/v1/carrier", {"position": "up"}, "carrier", "invalid_payload"),
+    ]
+    async with daemon(bench, broker) as house:
+        door = Door(house.config.socket)
+        for path, body, _, code in cases:
+            with pytest.raises(RequestError) as refused:
+                await asyncio.to_thread(door.post, path, body)
+            assert refused.value.code == code
+        with pytest.raises(RequestError):  # a question is no request
+            await asyncio.to_thread(door.get, "/v1/runs/R0")
+        rows = house.store.outbox.between("event", 1, 99, 99)
+        told = [json.loads(row.payload)["data"] for row in rows]
+        assert [(one["kind"], one["details"]["verb"], one["code"]) for one in told] == [
+            ("refused", verb, code) for _, _, verb, code in cases
+        ]
+        assert told[1]["details"] == {"verb": "revise", "trigger": "http", "run_id": "R0"}
 
 
 async def test_an_unknown_run_is_404(bench: MakeBench, broker: Broker) -> None:
