@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from readerd.driver.contract import Options
 from readerd.driver.virtual import Emission, Fault, FaultPlan, Twin, TwinSetup, with_faults
 from readerd.errors import GarbledReply, InputError, Mistake
-from readerd.plate import FORMATS, PlateFormat, Unread, well_name
+from readerd.plate import FORMATS, PlateFormat, Unread
 from readerd_spectramax.codec import (
     DOORS,
     MOST_LINE_BYTES,
@@ -312,8 +312,9 @@ class SpectraMaxTwin:
         plate, lies = PlateFormat(settings.rows, settings.columns), FORMATS[chemistry.format]
         blocks = []
         for nm in settings.wavelengths_nm:
+            wells = chemistry.plate(nm)
             values = [
-                chemistry.optical_density(well_name(row, column), nm)
+                wells[row * lies.columns + column]
                 if row < lies.rows and column < lies.columns
                 else Unread.NOT_MEASURED
                 for row in range(plate.rows)

@@ -1,8 +1,9 @@
 """A simulated BioTek reader with a plate that can be exchanged, and the real driver on its line."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 from readerd.driver.chemistry import Chemistry
@@ -27,7 +28,8 @@ DECIMALS = {"elx808": 3, "elx800": 3, "synergyh1": 4}
 OVER_RANGE_OD = 4.0
 
 
-def values(plate: int, wavelength_nm: int) -> list[OpticalDensity]:
+@cache
+def values(plate: int, wavelength_nm: int) -> Sequence[OpticalDensity]:
     """Every well of every plate and wavelength different, all kinds of cells, four decimals."""
     if wavelength_nm != 450:
         base = 0.03 + plate / 100 + wavelength_nm / 1e4
@@ -39,6 +41,7 @@ def values(plate: int, wavelength_nm: int) -> list[OpticalDensity]:
     return numbers
 
 
+@cache
 def as_sent(driver: str, value: OpticalDensity) -> OpticalDensity:
     """What the wire of this driver can say about a well."""
     if value is Unread.NOT_MEASURED and driver == "synergyh1":
@@ -60,7 +63,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.driver = DRIVERS[self.name]
-        self.plates: dict[int, list[OpticalDensity]] = {}
+        self.plates: dict[int, Sequence[OpticalDensity]] = {}
         self.lay(PLATE_1)
         setup = TwinSetup(
             chemistry=Chemistry(format=96, plates=self.plates),

@@ -1,8 +1,9 @@
 """A simulated SpectraMax with a plate that can be exchanged, and the real reader on its line."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar, cast
 
 from readerd.driver.chemistry import Chemistry
@@ -25,7 +26,8 @@ DUAL = ReadRequest(wavelengths_nm=(450, 570))
 PLATE_1, PLATE_2 = 1, 2
 
 
-def values(plate: int, wavelength_nm: int, format: int = 96) -> list[OpticalDensity]:
+@cache
+def values(plate: int, wavelength_nm: int, format: int = 96) -> Sequence[OpticalDensity]:
     """Every well of every plate and wavelength different, four decimals, all kinds of cells."""
     size = FORMATS[format].size
     if wavelength_nm != 450:
@@ -48,7 +50,7 @@ class Bench:
     line: LineSettings = field(default_factory=LineSettings)
 
     def __post_init__(self) -> None:
-        self.plates: dict[int, list[OpticalDensity]] = {}
+        self.plates: dict[int, Sequence[OpticalDensity]] = {}
         self.lay(PLATE_1)
         setup = TwinSetup(
             chemistry=Chemistry(format=self.format, plates=self.plates),
