@@ -134,7 +134,7 @@ def filled(example: str, values: Mapping[str, str]) -> str:
     """An example with values in its lines, `section.key` each; an empty value changes nothing."""
     lines, section, left = [], "", {key for key, value in values.items() if value}
     for line in example.splitlines():
-        heading = re.fullmatch(r"\[([a-z_.]+)\]", line)
+        heading = re.fullmatch(r"\[([a-z_.]+)\](?: +#.*)?", line)
         section = heading[1] if heading else section
         key = re.match(r"(?:# )?([a-z_]+) = ", line)
         name = f"{section}.{key[1]}" if key else ""
