@@ -8,7 +8,9 @@ every reader send its backlog twice.
 The rule: a hole is asked for when it has stood for a moment, the end when the stream has also been
 silent for that moment. Whoever asked in vain asks again after a growing pause, for ever: a number
 that the reader no longer keeps costs one small message every five minutes and is seen in the log.
-Rejected: remembering numbers as "gone for good" (a restored journal would never be heard).
+Only an answer, or a new hole, makes the pause short again; any new number would not do, because a
+reader that refuses the question says so in an event, which is a new number. Rejected: remembering
+numbers as "gone for good" (a restored journal would never be heard).
 """
 
 from bisect import bisect_right
@@ -89,12 +91,16 @@ class Stream:
     _holed_s: float | None = None
     _ask_at_s: float = 0.0
     _pause_s: float = 0.0
+    _asked: list[Range] = field(default_factory=list)
 
     def add(self, sequence: int, now_s: float) -> bool:
         """A message came; whether its number is new. Progress makes the next question early."""
+        opens = sequence > self.seen.last + 1
+        answers = any(first <= sequence <= last for first, last in self._asked)
         new = self.seen.add(sequence)
         if new:
             self._moved_s = now_s
+        if new and (opens or answers):
             self._pause_s = 0.0
             self._ask_at_s = min(self._ask_at_s, now_s + self.patience.again_first_s)
         return new
@@ -121,4 +127,5 @@ class Stream:
         pause_s = max(self.patience.again_first_s, 2 * self._pause_s)
         self._pause_s = min(self.patience.again_most_s, pause_s)
         self._ask_at_s = now_s + self._pause_s
-        return wanted[: self.patience.ranges_at_once]
+        self._asked = wanted[: self.patience.ranges_at_once]
+        return self._asked

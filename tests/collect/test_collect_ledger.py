@@ -64,9 +64,21 @@ def test_asking_in_vain_grows_slower_and_progress_makes_it_quick_again() -> None
     gone.ask(100.0)
     asked = [second for second in range(100, 200) if gone.ask(float(second))]
     assert [b - a for a, b in pairwise(asked)] == [5, 10, 20, 20, 20, 20]
-    gone.add(4, 200.0)
     gone.add(6, 200.0)
     assert [second for second in range(200, 212) if gone.ask(float(second))][:2] == [205, 210]
+
+
+def test_an_answer_is_progress_and_the_event_that_refuses_the_question_is_none() -> None:
+    refused = stream(1, 4)
+    asked = []
+    for second in range(100, 180):
+        if ranges := refused.ask(float(second)):
+            asked.append(second)
+            refused.add(4 + len(asked), second + 0.1)  # "refused", says the reader, in an event
+            assert ranges == [(2, 3)]
+    assert [b - a for a, b in pairwise(asked)] == [5, 10, 20, 20, 20]
+    refused.add(2, 180.0)
+    assert [second for second in range(180, 190) if refused.ask(float(second))] == [185]
 
 
 def test_many_ranges_are_asked_for_a_few_at_a_time() -> None:
