@@ -1,8 +1,9 @@
 """A simulated Model 680 (or 550) with exchangeable plates, and the real reader on its line."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar, cast
 
 from readerd.driver.chemistry import Chemistry
@@ -24,7 +25,8 @@ DUAL = ReadRequest(wavelengths_nm=(450, 570))
 PLATE_1, PLATE_2 = 1, 2
 
 
-def values(plate: int, wavelength_nm: int) -> list[OpticalDensity]:
+@cache
+def values(plate: int, wavelength_nm: int) -> Sequence[OpticalDensity]:
     """Every well of every plate and wavelength different, three decimals, all kinds of cells."""
     if wavelength_nm != 450:
         return [round(0.03 + plate / 100 + index / 10_000, 3) for index in range(96)]
@@ -46,7 +48,7 @@ class Bench:
     driver: Driver = DRIVER
 
     def __post_init__(self) -> None:
-        self.plates: dict[int, list[OpticalDensity]] = {}
+        self.plates: dict[int, Sequence[OpticalDensity]] = {}
         self.lay(PLATE_1)
         setup = TwinSetup(
             chemistry=Chemistry(format=96, plates=self.plates),

@@ -127,7 +127,7 @@ def try_twice(driver: Driver, verb: str, step: str, kind: str) -> None:
     faults = [at(kind, step, verb)]
     if step == "RTPLATE":  # asked for after a wrong checksum only
         faults.append(at("bad-checksum", "RPLATE"))
-    Bench(tuple(faults), driver=driver).run(lambda bench: conversation(bench, verb))
+    Bench(tuple(faults), line=LINE, driver=driver).run(lambda bench: conversation(bench, verb))
 
 
 @pytest.mark.parametrize("offset", range(0, 1300, 13))
