@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from readerd.assay.layout import PlateMap
 from readerd.errors import ErrorCode, RequestError, StoreError
 from readerd.run import audit
 from readerd.run.journal import back_up, reading_only
+from readerd.run.memory import StoredMap, Told
 from readerd.run.settings import PlatesSettings
 from readerd.run.store import Store
 from tests.run.run_scene import Scene, play, request
@@ -213,8 +215,6 @@ def test_an_oversized_result_is_pointed_at_once(store: Store) -> None:
 def test_commands_are_forgotten_after_thirty_days_and_not_before(store: Store) -> None:
     from datetime import UTC, datetime, timedelta
 
-    from readerd.run.memory import Told
-
     now = datetime(2026, 3, 4, tzinfo=UTC)
     told = Told(requester="lims", reply_to="rsp/lims", correlation=None, answers=())
     store.memory.remember("old", (now - timedelta(days=31)).isoformat(), told)
@@ -227,3 +227,26 @@ def test_commands_are_forgotten_after_thirty_days_and_not_before(store: Store) -
     with sqlite3.connect(store.journal.path) as db:
         assert db.execute("SELECT count(*) FROM commands").fetchone() == (2,)
     db.close()
+
+
+def test_plate_maps_go_with_their_plates_and_no_sooner(store: Store) -> None:
+    stored = StoredMap(plate_map=PlateMap(id="M"), assay=None, wells=None)
+    for number, (plate, sent, ends) in enumerate(
+        [
+            ("read", OLD, True),
+            ("under way", OLD, False),
+            ("sent lately", NEW, True),
+            ("not read yet", OLD, None),
+        ]
+    ):
+        store.memory.put_plate_map(plate, sent, stored)
+        if ends is not None:
+            store.accept(new_run(f"r{number}", f"k{number}", plate), OLD)
+        if ends:
+            to_done(store, f"r{number}")  # ends on 4 March
+    assert store.memory.forget_maps("2026-03-01") == 0
+    assert store.memory.forget_maps("2026-03-03") == 0
+    assert store.memory.forget_maps("2026-03-05") == 2
+    kept = [plate for plate in ("under way", "not read yet") if store.memory.plate_map(plate)]
+    assert kept == ["under way", "not read yet"]
+    assert store.memory.plate_map("read") is store.memory.plate_map("sent lately") is None

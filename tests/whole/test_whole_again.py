@@ -15,7 +15,13 @@ def test_a_run_is_shown_exported_reproduced_and_revised(
     start("twin", "biorad680", "--pty", "tty", "--time-scale", "0").until(":")
     here = bench(port="serial:tty", broker=1)
     start("run", "--config", "bench2.toml").until("reader=ready")
-    _, envelope = here.read("PLT1")
+    kit = ("--kit-lot", "L7", "--kit-expires", "2020-01")
+    wrong = here.ask("read", "--plate", "PLT1", "--kit-expires", "1.1.2020")
+    assert (wrong.returncode, "write the day as 2027-01-31" in wrong.stderr) == (3, True)
+    code, envelope = here.read("PLT1", *kit)
+    assert (code, envelope["data"]["verdict"]) == (0, "warn")
+    assert envelope["data"]["kit"] == {"lot": "L7", "expires": "2020-01"}
+    assert envelope["data"]["flags"] == ["KIT_EXPIRED"]
     run = envelope["data"]["run"]["id"]
 
     shown = here.ask("show", run, "--transcript")

@@ -1,5 +1,6 @@
 """Commands to a whole daemon through real brokers: at most once, soon, and always answered."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -227,7 +228,14 @@ async def test_a_plate_map_from_the_lims_is_bound_to_its_barcode_and_can_be_requ
         [sample] = [one for one in data["samples"] if one["position"] == "U1"]
         assert (sample["sample_id"], sample["dilution"]) == ("00012", 4.0)
         _, late = await client.ask("platemap", "M5", container_id="PLT1", samples=samples)
-        assert late["data"]["read_before"] == [ended["data"]["run_id"]]
+        run_id = ended["data"]["run_id"]
+        assert late["data"]["read_before"] == [run_id]
+        done = await asyncio.to_thread(here.ask, "revise", run_id, "--reason", "dilution")
+        assert done.stdout == f"revision 2 of run {run_id}, with the plate map M5\n"
+        newest = house.store.result(run_id)
+        assert newest is not None
+        data = json.loads(newest.payload)["data"]
+        assert (data["plate"]["plate_map"], data["reason"]) == ({**told, "id": "M5"}, "dilution")
 
 
 async def test_replay_sends_the_same_bytes_to_the_requester_alone(

@@ -13,6 +13,7 @@ from readerd.demo.broker import Broker
 from readerd.edge.door import Door
 from readerd.errors import RequestError, StoreError
 from readerd.house import House
+from readerd.run.audit import verify_file
 from tests.conftest import StartMosquitto, free_port
 from tests.whole.whole_bench import Start, readerd
 from tests.whole.whole_lims import WITHIN_S, MakeBench, configure, lims, running
@@ -94,6 +95,49 @@ async def test_a_clock_set_back_an_hour_is_told_flagged_and_changes_no_order(
         [clock] = [one["data"] for one in events if one["data"]["kind"] == "clock"]
         assert clock["details"]["jump_s"] == pytest.approx(-3600, abs=1)
         assert [one["sequence"] for one in events] == list(range(1, len(events) + 1))
+
+
+async def test_a_daemon_that_runs_on_forgets_nothing_before_its_delivery(
+    bench: MakeBench, broker: Broker
+) -> None:
+    here = bench(port="serial:tty", broker=broker.port)
+    configure(here, mqtt='commands = ["read", "replay"]\nrequired_receipts = ["lims"]')
+    days = 0
+
+    def now() -> datetime:
+        return wall_clock() + timedelta(days=days)
+
+    def kept(house: House) -> tuple[int, int, bool]:
+        """Results, events, and whether the reading is there."""
+        outbox, [run] = house.store.outbox, house.store.newest(9)
+        results, events = (len(outbox.between(kind, 1, 9, 9)) for kind in ("result", "event"))
+        return results, events, house.store.reading(run.id) is not None
+
+    async with lims(broker.port) as client:
+        async with running(here, now=now) as house:
+            _, ended = await client.ask("read", "R1", plate_barcode="PLT1")
+            await until(house, lambda: house.store.outbox.counts()["stored"] == 0)
+            house.upkeep.retain()
+            assert kept(house) == (1, 2, True)
+            days = 400
+            house.upkeep.retain()  # the events were settled by the broker, the result by nobody
+            assert kept(house) == (1, 0, True)
+        async with running(here, now=now) as house:  # the start looks too
+            assert kept(house) == (1, 0, True)
+            event_id = ended["data"]["event_id"]
+            await client.say("receipt/lims", {"event_id": event_id, "outcome": "stored"})
+            await until(house, lambda: house.store.outbox.state_of(event_id) == "confirmed")
+            house.upkeep.retain()
+            assert kept(house) == (1, 0, True)  # its days begin with the receipt
+        days = 800
+        async with running(here, now=now) as house:
+            await client.command("replay", "P1", issued=now(), stream="result", from_=1, to=1)
+            accepted, told = await client.hear("rsp/lims", 2)
+            assert (accepted["status"], told["status"]) == ("accepted", "completed")
+            assert (told["data"]["sent"], told["data"]["forgotten"]) == (0, 1)
+            assert kept(house) == (0, 0, False)
+            assert house.store.outbox.last_sequence() == {"result": 1, "event": 2}
+            assert verify_file(house.store.journal.path).broken is None
 
 
 async def test_store_full_stands_as_an_alarm_until_there_is_room(
