@@ -30,6 +30,7 @@ from typing import Final, Protocol
 
 from readerd.edge.broker import REFUSED_FROM, BrokerLost, Connection, Outgoing
 from readerd.edge.echo import Echoes
+from readerd.edge.suspects import Suspects
 from readerd.edge.timing import Pause, Timing
 
 # CloudEvents, MQTT protocol binding 1.0, section 3.2: the structured mode's content type.
@@ -117,6 +118,7 @@ class Drain:
         self._ahead: deque[OutboxRow] = deque()
         self._pauses: dict[str, Pause] = {}  # by refused topic
         self._held_until: dict[str, float] = {}  # refused topics that rest now
+        self._suspects = Suspects()
 
     def wake(self) -> None:
         """A row was stored."""
@@ -138,6 +140,7 @@ class Drain:
         self._close_at = math.inf
         self._held_until.clear()
         self._too_large.clear()
+        self._suspects.connected(_loop_time())
         is_blind = connection.version == "3.1.1"  # its acknowledgements say nothing
         self._echoes = Echoes(self._timing.echo_within_s) if is_blind else None
         self._start_over()
@@ -152,11 +155,12 @@ class Drain:
         finally:
             for flight in [one for one in self._flights.values() if one.answer.done()]:
                 self._land(flight)
+            self._suspects.ended(self._flights, _loop_time())
             self._settle()
 
     async def _offer(self, connection: Connection) -> bool:
         """Offer the next rows until the window is full (True) or the journal has no more."""
-        while len(self._flights) < connection.window and self._close_at > AT_ONCE:
+        while self._has_room(connection):
             if not self._ahead:
                 self._ahead.extend(self._outbox.pending(READ_AHEAD, self._cursor))
                 if not self._ahead:
@@ -168,12 +172,16 @@ class Drain:
             if self._is_under_way(row) or self._is_held(row.topic):
                 continue
             message = self._message(row)
-            if connection.takes(message):
+            if connection.takes(message) and not self._suspects.rests(row.row_id):
                 self._send(connection, row, message)
             elif row.row_id not in self._too_large:
                 self._too_large.add(row.row_id)
                 self._refusals.too_large(row)
         return True
+
+    def _has_room(self, connection: Connection) -> bool:
+        window = self._suspects.window(connection.window)
+        return len(self._flights) < window and self._close_at > AT_ONCE
 
     def _is_under_way(self, row: OutboxRow) -> bool:
         return row.row_id in self._flights or row.row_id in self._answered
@@ -207,6 +215,7 @@ class Drain:
         if self._flights.get(flight.row_id) is not flight or flight.answer.cancelled():
             return
         del self._flights[flight.row_id]
+        self._suspects.acquit()
         if flight.answer.result() >= REFUSED_FROM:
             self._close_at = AT_ONCE  # nothing more may go out on its topic
         elif not self._answered:
@@ -259,6 +268,7 @@ class Drain:
             self._start_over()
         for flight in self._oldest():
             if flight.until <= now:
+                self._suspects.acquit()
                 within_s = self._timing.acknowledge_within_s
                 raise BrokerLost(f"no acknowledgement within {within_s:g} s")
 

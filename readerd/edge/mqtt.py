@@ -244,6 +244,8 @@ class _Link:
             if self._lost.done():
                 raise self._loss()
             entering.result()
+            # aiomqtt's own would do it a turn later, when the socket may already be another one.
+            self._paho.on_socket_register_write = self._on_wants_to_write
         except BaseException as error:
             entering.cancel()
             await asyncio.wait({entering})
@@ -360,6 +362,16 @@ class _Link:
         answer = self._answers.pop(mid, None)
         if answer is not None and not answer.done():
             answer.set_result(_code(reason) or 0)
+
+    def _on_wants_to_write(self, client: Any, userdata: Any, sock: Any) -> None:
+        asyncio.get_running_loop().add_writer(sock.fileno(), self._write)
+
+    def _write(self) -> None:
+        try:
+            self._paho.loop_write()
+        except OSError:
+            with suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
 
     def _on_disconnect(
         self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any

@@ -259,3 +259,39 @@ async def test_a_row_larger_than_the_broker_allows_waits_and_the_others_go_on(
     async with witnessing(roomy.port) as lims, publishing(to(roomy.port)):
         assert await lims.hear("event") == [large]
         await alarms.until(lambda: "payload-too-large" not in alarms.standing)
+
+
+async def test_a_row_that_ends_every_connection_is_told_and_the_others_go_on(
+    mosquitto: StartMosquitto,
+    journal: Journal,
+    publishing: Running,
+    alarms: Alarms,
+    links: Links,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """MQTT 3.1.1 names no limit: mosquitto hangs up on what is too large."""
+    broker = mosquitto("max_packet_size 2000")
+    told: list[bytes] = []
+    small = [journal.note(f"before {number}") for number in range(3)]
+    large = journal.note("x" * 3000)
+    small += [journal.note(f"after {number}") for number in range(30)]
+    connect = to(broker.port, version="3.1.1")
+    async with (
+        witnessing(broker.port) as lims,
+        publishing(connect, on_too_large=lambda row: told.append(row.payload)) as publisher,
+    ):
+        heard: list[bytes] = []
+        while len(set(heard)) < len(small):
+            heard += await lims.hear("event")
+        assert list(dict.fromkeys(heard)) == small
+        await journal.until(lambda: len(journal.closed) == len(small))
+        assert told == [large]
+        assert "payload-too-large" in alarms.standing
+        assert [row.payload for row in journal.store.outbox.pending(9)] == [large]
+        losses = links.seen.count(False)
+        assert losses <= 6  # some in a window, two alone
+        later = journal.note("later")
+        publisher.wake()
+        assert await lims.hear("event") == [later]
+        assert links.seen.count(False) == losses
+    assert [one for one in caplog.records if one.name == "asyncio"] == []
