@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from pydantic import JsonValue
 from ulid import ULID
 
 from readerd.edge.broker import Incoming
@@ -278,7 +279,8 @@ class Panel:
         try:
             self._runner.abort(None, reason)
         except RequestError as refusal:
-            log.info("abort refused=%s", refusal)
+            details: dict[str, JsonValue] = {"verb": "abort", "trigger": "button"}
+            self._runner.refused(refusal, details)
             self.signal.refused(refusal, None)
 
 

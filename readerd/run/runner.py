@@ -133,7 +133,8 @@ class Runner:
             what = "no run" if run_id is None else f"run {run_id} is not the one that"
             raise RequestError(ErrorCode.STATE_MISMATCH, f"{what} is under way")
         self._abort_reason = reason
-        self._task.cancel()
+        # A task cancelled before its first step never runs, and would end nothing.
+        asyncio.get_running_loop().call_soon(self._task.cancel)
         return self._current
 
     def arm(self, armed: Armed) -> None:
@@ -195,7 +196,8 @@ class Runner:
 
     def _refuse(self, request: RunRequest, refusal: RequestError) -> None:
         details: dict[str, JsonValue] = {"key": request.key, "trigger": request.trigger.kind}
-        self.refused(refusal, details, request.plate)
+        armed = self.arming.current
+        self.refused(refusal, details, request.plate or (armed.plate if armed else None))
 
     def refused(
         self, refusal: RequestError, details: dict[str, JsonValue], plate: str | None = None
