@@ -8,8 +8,8 @@ import asyncio
 import logging
 import os
 import signal
-import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
 from typing import Any
@@ -21,9 +21,12 @@ from readerd.edge import http, inputs
 from readerd.edge.broker import Connect
 from readerd.edge.inputs import OpenInput
 from readerd.edge.mqtt import connector
+from readerd.edge.notify import notify, status, watchdog_s
 from readerd.edge.passed import passed_socket
 from readerd.errors import ReaderdError, StoreError
 from readerd.house import Clock, House, OpenStream, wire
+from readerd.reload import Reload
+from readerd.run.feed import News
 from readerd.run.store import Store
 from readerd.run.upkeep import RETAIN_EVERY_S
 
@@ -33,6 +36,17 @@ log = logging.getLogger(__name__)
 HEALTH_EVERY_S = 60.0
 # A stop ends within 10 s; this much of it is for rows that the stop itself stored.
 LAST_ROWS_S = 2.0
+
+
+Work = Coroutine[Any, Any, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """The configuration, once more: how to read it, and the wish (SIGHUP)."""
+
+    load: Callable[[], Config]
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def wall_clock() -> datetime:
@@ -54,9 +68,10 @@ async def serve(
     now: Clock = wall_clock,
     open_input: OpenInput = inputs.open_input,
     stop: asyncio.Event,
+    reread: Reread | None = None,
     on_ready: Callable[[House], None] = lambda house: None,
 ) -> None:
-    """One reader's daemon until `stop`; `on_ready` when the local door is open.
+    """One reader's daemon until `stop`; `on_ready` when the local door is open, `reread` on demand.
 
     StoreError when the journal fails; anything else that escapes is a bug and ends the process.
     """
@@ -73,7 +88,8 @@ async def serve(
                 spawn=runs.spawn,
                 open_input=open_input,
             )
-            await _live(house, group, runs, stop, on_ready)
+            beside = _beside(house, reread)
+            await _live(house, group, runs, beside, stop, on_ready)
     finally:
         store.close()
 
@@ -87,6 +103,7 @@ async def _live(
     house: House,
     group: asyncio.TaskGroup,
     runs: "_Runs",
+    beside: Sequence[Work],
     stop: asyncio.Event,
     on_ready: Callable[[House], None],
 ) -> None:
@@ -106,22 +123,38 @@ async def _live(
         broken.tell,
     )
     silence = asyncio.Event()
-    publisher = group.create_task(house.edge.run(silence))
-    bench = group.create_task(house.bench.run())
-    door = group.create_task(http.serve(app, listener, None if passed else socket_path))
-    pulse = group.create_task(_pulse(house))
-    upkeep = group.create_task(_retain(house))
-    panel = group.create_task(house.panel.run())
+    publisher = group.create_task(house.edge.run(silence), name="publisher")
+    bench = group.create_task(house.bench.run(), name="bench")
+    house.watchdog.follow((publisher, bench))
+    door = http.serve(app, listener, None if passed else socket_path)
+    around = [group.create_task(work) for work in (door, broken.watch(), *beside)]
     on_ready(house)
     group.create_task(_warm())
-    watch = group.create_task(broken.watch())
     await stop.wait()
-    await _end(door, pulse, upkeep, watch, panel)
+    notify("STOPPING=1", status("stopping"))
+    await _end(*around)
     await _end(*runs.tasks)
     await _end(bench)
     await _last_rows(house)
     silence.set()
     await publisher
+
+
+def _beside(house: House, reread: Reread | None) -> list[Work]:
+    """What goes on beside the plates until the stop."""
+    house.feed.call(lambda news: _tell_systemd(house, news))
+    work: list[Work] = [_pulse(house), _retain(house), house.panel.run()]
+    if reread is not None:
+        work.append(Reload(house, reread.load).run(reread.asked))
+    within_s = watchdog_s(os.environ, os.getpid())
+    if within_s is not None:
+        work.append(house.watchdog.run(within_s, house.summary))
+    return work
+
+
+def _tell_systemd(house: House, news: News) -> None:
+    if news.kind != "progress":
+        notify(status(house.summary()))
 
 
 async def _warm() -> None:
@@ -132,9 +165,9 @@ async def _warm() -> None:
 async def _pulse(house: House) -> None:
     """Health at its interval, whatever happens or does not."""
     while True:
-        for topic, payload in house.presence.retained().items():
-            house.edge.publisher.publish_retained(topic, payload)
+        house.publish_retained()
         house.upkeep.look()
+        notify(status(house.summary()))
         await asyncio.sleep(HEALTH_EVERY_S)
 
 
@@ -181,7 +214,7 @@ class _Runs:
         self._group = group
         self.tasks: set[asyncio.Task[None]] = set()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Work) -> asyncio.Task[None]:
         task = self._group.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -195,11 +228,21 @@ async def _end(*tasks: asyncio.Task[None]) -> None:
         await asyncio.wait(tasks)
 
 
-async def main(config: Config, twin: Callable[[], Twin] | None = None) -> None:
-    """The daemon as a process: signals stop it, systemd is told; ReaderdError when it cannot."""
-    stop = asyncio.Event()
+async def main(
+    config: Config,
+    twin: Callable[[], Twin] | None = None,
+    load: Callable[[], Config] | None = None,
+) -> None:
+    """The daemon as a process: signals stop it, systemd is told; ReaderdError when it cannot.
+
+    SIGHUP reads the configuration again with `load`.
+    """
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    reread = Reread(load) if load else None
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
+    if reread is not None:
+        loop.add_signal_handler(signal.SIGHUP, reread.asked.set)
     if not config.driver.proven:
         log.warning("driver=%s is proven by no transcript and no client yet", config.driver.name)
 
@@ -208,20 +251,17 @@ async def main(config: Config, twin: Callable[[], Twin] | None = None) -> None:
         notify("READY=1")
 
     try:
-        await serve(config, open_stream=opener(config, twin), stop=stop, on_ready=ready)
+        await serve(
+            config, open_stream=opener(config, twin), stop=stop, reread=reread, on_ready=ready
+        )
     except BaseExceptionGroup as group:
         expected, bugs = group.split(ReaderdError)
         if expected is None or bugs is not None:
             raise
-        raise expected.exceptions[0] from None
-    finally:
-        notify("STOPPING=1")
+        raise _first(expected) from None
 
 
-def notify(message: str) -> None:
-    """Tell systemd, where it asked to be told (sd_notify(3): one datagram)."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        name = "\0" + address[1:] if address.startswith("@") else address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram:
-            datagram.sendto(message.encode(), name)
+def _first(group: BaseExceptionGroup[ReaderdError]) -> ReaderdError:
+    """The first error itself: groups lie in groups where a part has tasks of its own."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -15,6 +15,7 @@ from readerd.edge.inputs import OpenInput
 from readerd.edge.mqtt_edge import MqttEdge
 from readerd.edge.panel import Panel, furnish
 from readerd.edge.presence import Presence
+from readerd.edge.watchdog import Watchdog
 from readerd.payload import RunEnded, encode
 from readerd.run.bench import Bench
 from readerd.run.clock import ClockWatch
@@ -44,14 +45,16 @@ class House:
     edge: MqttEdge
     upkeep: Upkeep
     panel: Panel
+    watchdog: Watchdog
 
     def status(self) -> dict[str, Any]:
         """The answer of `GET /v1/status`."""
         config, identity = self.config, self.bench.identity
-        health = self.presence.health()
+        health, checks = self.presence.health(), self.checks()
         instrument = identity and {"model": identity.model, "serial": identity.serial}
         return {
-            "ok": health.ok,
+            "ok": health.ok and checks["work"] == "ok",
+            "checks": checks,
             "site": config.reader.site,
             "reader": config.reader.id,
             "version": __version__,
@@ -63,7 +66,29 @@ class House:
             "journal": str(self.store.journal.path),
             "outbox": health.outbox,
             "last_sequence": health.last_sequence,
+            "config_sha256": self.runner.scribe.bridge.config_sha256,
         }
+
+    def checks(self) -> dict[str, str]:
+        """What `/healthz` looks at; the broker is told, and no plate waits for it."""
+        return {
+            **self.presence.health().checks,
+            "work": self.watchdog.complaint() or "ok",
+            "broker": "connected" if self.edge.publisher.connected else "away",
+        }
+
+    def summary(self) -> str:
+        """One line for whoever asks systemd."""
+        waiting, alarms = self.store.outbox.waiting(), sorted(self.edge.alarms)
+        words = [f"reader {self.bench.state}", f"{waiting} messages wait for the broker"]
+        words += [] if self.edge.publisher.connected else ["broker away"]
+        words += [f"alarms {', '.join(alarms)}"] if alarms else []
+        return "; ".join(words)
+
+    def publish_retained(self) -> None:
+        """Everything that stands on the broker, as it is now."""
+        for topic, payload in self.presence.retained().items():
+            self.edge.publisher.publish_retained(topic, payload)
 
 
 def wire(
@@ -81,10 +106,9 @@ def wire(
     bridge = _bridge(config)
     bench = _bench(config, open_stream, now, lambda: feed.tell("state", presence.state()))
     scribe = Scribe(bridge, store, now)
-    rules = Rules(assays=config.assay_by_id, choice=config.assays, plates=config.plates)
     runner = Runner(
         scribe=scribe,
-        rules=rules,
+        rules=rules_of(config),
         bench=bench,
         store=store,
         feed=feed,
@@ -99,7 +123,9 @@ def wire(
     panel = furnish(config.panel, runner, open_input, lambda: edge)
     edge = _edge(config, runner, presence, panel, connect, now)
     upkeep = _upkeep(config, runner, clock, edge)
-    house = House(config, store, bench, feed, runner, presence, edge, upkeep, panel)
+    promises = (*bench.promises, edge.publisher.promise)
+    watchdog = Watchdog(store.journal, [one.broken for one in promises])
+    house = House(config, store, bench, feed, runner, presence, edge, upkeep, panel, watchdog)
     feed.call(panel.heard)
     feed.call(lambda news: _tell_edge(house, news))
     return house
@@ -123,6 +149,11 @@ def _edge(
         elsewhere=dict.fromkeys(config.panel.topics, panel.remote),
         on_settled=panel.signal.look,
     )
+
+
+def rules_of(config: Config) -> Rules:
+    """What this bridge allows."""
+    return Rules(assays=config.assay_by_id, choice=config.assays, plates=config.plates)
 
 
 def _bridge(config: Config) -> Bridge:
@@ -170,5 +201,4 @@ def _tell_edge(house: House, news: News) -> None:
         return
     if isinstance(news.message, RunEnded):
         house.edge.commands.run_ended(news.message.run_id)
-    for topic, payload in house.presence.retained().items():
-        publisher.publish_retained(topic, payload)
+    house.publish_retained()

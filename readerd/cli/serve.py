@@ -38,7 +38,7 @@ def run(path: Path, verbose: bool) -> None:
     from readerd.demo.twin import simulated
 
     config = load_config(path)
-    asyncio.run(main(config, twin=lambda: simulated(config.driver)))
+    asyncio.run(main(config, twin=lambda: simulated(config.driver), load=lambda: load_config(path)))
 
 
 @click.command()

@@ -99,6 +99,10 @@ class Commands:
         self._takes = takes
         self._refuse = refuse
 
+    def enable(self, verbs: Collection[str]) -> None:
+        """From now on these, and no others."""
+        self._enabled = verbs
+
     def __call__(self, message: Incoming) -> None:
         """Carry it out or refuse it, and answer; StoreError passes."""
         verb = message.topic.removeprefix(f"{self._root_topic}/cmd/")

@@ -217,7 +217,8 @@ class _Door:
 
     async def healthz(self, request: Request) -> Response:
         status = self._status()
-        return JSONResponse({"ok": status["ok"]}, status_code=200 if status["ok"] else 503)
+        told = {name: status[name] for name in ("ok", "checks")}
+        return JSONResponse(told, status_code=200 if status["ok"] else 503)
 
     async def events(self, request: Request) -> Response:
         return StreamingResponse(self._stream(), media_type="text/event-stream")

@@ -41,7 +41,7 @@ class Presence:
         self._bench = bench
         self._runner = runner
         self._store = store
-        self._assays = list(assays)
+        self.assays = list(assays)
         self._now = now
         self._last: LastMessage | None = None
 
@@ -65,7 +65,7 @@ class Presence:
             reader=self._bridge.reader,
             driver=driver.name,
             instrument=None if identity is None else asdict(identity),
-            assays=self._assays,
+            assays=self.assays,
             formats=list(driver.formats),
             photometric_range=driver.photometric_range,
             proven=list(driver.proven),
@@ -84,11 +84,11 @@ class Presence:
         )
 
     def health(self) -> HealthMessage:
-        """Well means: the reader can be read. Whether results arrive is told by `outbox`."""
-        state = self._bench.state
+        """Well means: a plate can be read. Whether results arrive is told by `outbox`."""
+        state, full = self._bench.state, self._store.journal.lacks_room()
         return HealthMessage(
-            ok=state in ("ready", "armed", "reading"),
-            checks={"reader": state},
+            ok=state in ("ready", "armed", "reading") and full is None,
+            checks={"reader": state, "store": full or "ok"},
             outbox=self._store.outbox.counts(),
             last_sequence=self._store.outbox.last_sequence(),
             at=self._now(),

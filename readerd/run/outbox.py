@@ -26,6 +26,10 @@ class Outbox:
         self._journal = journal
         self._required = frozenset(required)
 
+    def require(self, required: Sequence[str]) -> None:
+        """From now on the receipts of these consumers settle a result."""
+        self._required = frozenset(required)
+
     def put(self, kind: StreamKind, run_id: str | None, compose: Compose, at: str) -> Stored:
         """Give the message its place and fix its bytes; within the caller's transaction."""
         sequence = self._last_sequence(kind) + 1

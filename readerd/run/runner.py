@@ -33,6 +33,7 @@ from readerd.run.report import Basis, Delivered, Outcome, Plan
 from readerd.run.rows import NewRun, ReadingRow
 from readerd.run.scribe import DELIVERED, PLAN, Scribe
 from readerd.run.store import Store
+from readerd.run.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Runner:
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         on_stored: Callable[[], None],
         clock: ClockWatch | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self.scribe = scribe
         self.rules = rules
@@ -71,6 +73,7 @@ class Runner:
         self.again = Again(scribe, store, bench, on_stored)
         self.arming = Arming(bench, scribe, store, spawn, on_stored)
         self._clock = clock
+        self.tally = tally or Tally()
         self.spawn = spawn
         self.on_stored = on_stored
         self._current: str | None = None

@@ -40,6 +40,10 @@ class Upkeep:
         self._on_stored = on_stored
         self._full: str | None = ""  # nobody has looked yet
 
+    def keep_days(self, retention_days: int) -> None:
+        """From the next turn of the retention on."""
+        self._retention = timedelta(days=retention_days)
+
     def look(self) -> None:
         """Raise or clear `store-full`; tell when somebody has set the clock."""
         full = self._store.journal.lacks_room()

@@ -65,7 +65,10 @@ async def curl(socket: Path, target: str, *more: str) -> tuple[int, Any]:
 async def test_curl_reads_a_plate(bench: MakeBench, broker: Broker) -> None:
     async with daemon(bench, broker) as house:
         socket = house.config.socket
-        assert await curl(socket, "/healthz") == (200, {"ok": True})
+        code, health = await curl(socket, "/healthz")
+        assert (code, health["ok"]) == (200, True)
+        assert health["checks"]["reader"] == "ready"
+        assert {health["checks"][name] for name in ("store", "work")} == {"ok"}
         with house.feed.watch() as news:
             code, ticket = await curl(socket, "/v1/runs", "-d", '{"plate_barcode": "PLT1"}')
             assert (code, ticket["duplicate"]) == (202, False)
@@ -145,7 +148,8 @@ async def test_an_unknown_run_is_404(bench: MakeBench, broker: Broker) -> None:
 @with_curl
 async def test_a_reader_that_is_away_makes_healthz_503(bench: MakeBench, broker: Broker) -> None:
     async with daemon(bench, broker, plugged_in=False) as house:
-        assert await curl(house.config.socket, "/healthz") == (503, {"ok": False})
+        code, health = await curl(house.config.socket, "/healthz")
+        assert (code, health["ok"], health["checks"]["reader"]) == (503, False, "absent")
         code, answer = await curl(house.config.socket, "/v1/runs", "-d", "{}")
         assert (code, answer["error"]) == (409, "reader_offline")
 
