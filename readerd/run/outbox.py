@@ -61,8 +61,8 @@ class Outbox:
                 [(at, at, row_id) for row_id in row_ids],
             )
 
-    def receipt(self, consumer: str, event_id: str, outcome: Outcome, ref: str, at: str) -> bool:
-        """What a consumer says of a result; False when there is no such result.
+    def receipt(self, consumer: str, event_id: str, outcome: Outcome, ref: str, at: str) -> int:
+        """What a consumer says of a result; its row, 0 when there is no such result.
 
         All required consumers have it: confirmed. One refuses: refused, until it says otherwise.
         """
@@ -72,13 +72,13 @@ class Outbox:
                 event_id,
             )
             if found is None:
-                return False
+                return 0
             self._journal.db.execute(
                 "INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?, ?)",
                 (event_id, consumer, outcome, ref, at),
             )
             self._settle(found[0], found[1], event_id, at)
-        return True
+        return int(found[0])
 
     def _settle(self, row_id: int, state: str, event_id: str, at: str) -> None:
         said = dict(
@@ -115,18 +115,26 @@ class Outbox:
                 )
         return int(row[2])
 
-    def offer_unsettled(self, up_to_row_id: int | None = None) -> int:
+    def offer_unsettled(self, up_to_row_id: int | None = None, after_row_id: int = 0) -> int:
         """After a broker that may have forgotten: results without their receipts go out again."""
         newest = self.newest_unconfirmed() if up_to_row_id is None else up_to_row_id
-        if not newest:
+        if newest <= after_row_id:
             return 0
         with self._journal.transaction():
             changed = self._journal.db.execute(
                 "UPDATE outbox SET state = 'stored' WHERE stream = 'result'"
-                " AND state = 'broker_acked' AND row_id <= ?",
-                (newest,),
+                " AND state = 'broker_acked' AND row_id > ? AND row_id <= ?",
+                (after_row_id, newest),
             )
         return changed.rowcount
+
+    def unanswered(self, up_to_row_id: int) -> int:
+        """How many results up to this row wait for the broker or for a receipt."""
+        sql = (
+            "SELECT count(*) FROM outbox WHERE state IN ('stored', 'broker_acked')"
+            " AND stream = 'result' AND row_id <= ?"
+        )
+        return int(self._journal.one(sql, up_to_row_id)[0])
 
     def newest_unconfirmed(self) -> int:
         """The last row that the broker has and a required consumer has not answered; 0: none."""
