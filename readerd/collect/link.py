@@ -117,14 +117,24 @@ async def connection(
     settings: CollectSettings, on_refused: Callable[[str], None]
 ) -> AsyncIterator[Link]:
     """A new client on the session that the broker keeps for us; LinkLost when there is none."""
+    welcomed = False
     try:
         client = _client(settings)
         async with client:
+            welcomed = True
             yield _Link(client, settings, on_refused)
     except aiomqtt.MqttError as error:
-        raise LinkLost(str(error)) from None
+        silent = not welcomed and "timed out" in str(error)
+        raise LinkLost(_no_welcome(settings) if silent else str(error)) from None
     except OSError as error:
         raise LinkLost(f"{settings.url}: {error}") from None
+
+
+def _no_welcome(settings: CollectSettings) -> str:
+    """TLS 1.3 brokers end a connection without our certificate only after the handshake."""
+    wanted = settings.url.startswith("mqtts:") and not settings.cert_file
+    hint = "; it may want our certificate (--cert-file)" if wanted else ""
+    return f"{settings.url} did not welcome us within {settings.within_s:g} s{hint}"
 
 
 def _client(settings: CollectSettings) -> aiomqtt.Client:

@@ -19,7 +19,7 @@ _SEGMENT: Final = re.compile(r"[a-z0-9-]{1,32}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectSettings:
-    """InputError when the url or the consumer's name is none."""
+    """InputError when the url or the consumer's name is none, or a file cannot be used."""
 
     url: str
     consumer: str = "lims"
@@ -40,7 +40,10 @@ class CollectSettings:
     uniform: Callable[[float, float], float] = field(default=random.uniform)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:  # half an IPv6 address
+            parts = urlsplit("")
         if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None:
             what = "write mqtt://HOST[:PORT] or mqtts://HOST[:PORT]; the user goes into --username"
             raise InputError(f"--url {self.url}", Mistake("", what))
@@ -53,6 +56,30 @@ class CollectSettings:
         if not _SEGMENT.fullmatch(self.consumer):
             what = "a consumer is 1 to 32 of a-z, 0-9 and -"
             raise InputError(f"--consumer {self.consumer}", Mistake("", what))
+        self._check_files(is_tls=parts.scheme == "mqtts")
+
+    def _check_files(self, *, is_tls: bool) -> None:
+        """Now, because later nobody reads what is wrong with them."""
+        if self.password_file and not self.username:
+            raise InputError("--password-file", Mistake("", "a password needs a --username"))
+        if self.key_file and not self.cert_file:
+            raise InputError("--key-file", Mistake("", "a key needs its --cert-file"))
+        if (self.ca_file or self.cert_file) and not is_tls:
+            raise InputError(f"--url {self.url}", Mistake("", "certificates are for mqtts://"))
+        for option, file, use, wanted in (
+            ("--password-file", self.password_file, self.password, "must be UTF-8 text"),
+            ("--ca-file", self.ca_file, self._authority, "must be certificates in PEM"),
+            ("--cert-file", self.cert_file, self.tls, "must be PEM, with the key that fits it"),
+        ):
+            if not file:
+                continue
+            try:
+                use()
+            except (ssl.SSLError, UnicodeDecodeError):
+                raise InputError(f"{option} {file}", Mistake("", wanted)) from None
+            except OSError as error:
+                text = f"cannot be read: {error.strerror}"
+                raise InputError(f"{option} {file}", Mistake("", text)) from None
 
     @property
     def host(self) -> str:
@@ -83,7 +110,10 @@ class CollectSettings:
     def tls(self) -> ssl.SSLContext | None:
         if urlsplit(self.url).scheme != "mqtts":
             return None
-        context = ssl.create_default_context(cafile=self.ca_file or None)
+        context = self._authority()
         if self.cert_file:
             context.load_cert_chain(self.cert_file, self.key_file or None)
         return context
+
+    def _authority(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.ca_file or None)

@@ -104,7 +104,7 @@ def quick(port: int, **more: Any) -> CollectSettings:
 
 @asynccontextmanager
 async def collecting(
-    settings: CollectSettings, target: str, shelf: Shelf | None = None
+    settings: CollectSettings, target: str, shelf: Shelf | None = None, *, wait: bool = True
 ) -> AsyncIterator[Lims]:
     shelf, lines, changed = shelf or open_shelf(target), list[str](), asyncio.Event()
 
@@ -116,10 +116,11 @@ async def collecting(
     stop = asyncio.Event()
     run = asyncio.create_task(collector.run(stop))
     try:
-        waiting = asyncio.create_task(collector.connected.wait())
-        async with asyncio.timeout(WITHIN_S):
-            await asyncio.wait({waiting, run}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
+        if wait:
+            waiting = asyncio.create_task(collector.connected.wait())
+            async with asyncio.timeout(WITHIN_S):
+                await asyncio.wait({waiting, run}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
         yield Lims(collector, shelf, lines, changed, run)
     finally:
         stop.set()
