@@ -43,6 +43,7 @@ class Journal:
         self.path = path
         self._lock = _locked(path)
         try:
+            _writable(path)
             self.db = sqlite3.connect(path, isolation_level=None)
             try:
                 self._prepare()
@@ -135,13 +136,24 @@ def _locked(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as error:
-        raise StoreError(f"journal {path}: {error.strerror}") from error
+        text = f"{error.strerror}; readerd must be able to write in {path.parent}"
+        raise StoreError(f"journal {path}: {text}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(lock)
         raise StoreError(f"journal {path} is in use by another readerd") from error
     return lock
+
+
+def _writable(path: Path) -> None:
+    """StoreError when it is not: SQLite would open it all the same, and leave files beside it."""
+    try:
+        os.close(os.open(path, os.O_RDWR))
+    except FileNotFoundError:
+        return  # it will be made
+    except OSError as error:
+        raise StoreError(f"{error.strerror}; readerd must be able to write it") from error
 
 
 def reading_only(path: Path) -> sqlite3.Connection:
