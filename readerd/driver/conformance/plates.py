@@ -5,6 +5,7 @@ the last digit. One cell has five.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from readerd.plate import FORMATS, OpticalDensity, Reading, Strip, Unread
 
@@ -17,7 +18,10 @@ FINE = 1.23456
 FINE_STEP_OD = 0.00051
 
 
-def laid(plate: int, format: int, range_od: tuple[float, float]) -> dict[int, list[OpticalDensity]]:
+@cache
+def laid(
+    plate: int, format: int, range_od: tuple[float, float]
+) -> Mapping[int, Sequence[OpticalDensity]]:
     """Every well of every plate and wavelength different; all kinds of cells at the first."""
     low, high = max(range_od[0], -EVERYBODY_OD), min(range_od[1], EVERYBODY_OD)
     plates: dict[int, list[OpticalDensity]] = {}
