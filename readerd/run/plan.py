@@ -72,7 +72,8 @@ class Rules:
                 ErrorCode.ALREADY_READ,
                 f"plate {plate} has been read; give --reread --reason TEXT to read it again",
             )
-        if rules.require_operator and not _said(request.operator and request.operator.id):
+        operator = request.operator.id if request.operator else None
+        if rules.require_operator and not _said(operator):
             raise RequestError(ErrorCode.OPERATOR_MISSING, "say who reads: --operator NAME")
 
     def check_barcode(self, plate: str) -> None:
