@@ -19,9 +19,9 @@ from readerd.plate import OpticalDensity
 
 T = TypeVar("T")
 
-# A line at 9600 baud brings 16 bytes at a time. Larger pieces change nothing but the time that a rule
-# takes: a plate still comes in enough of them to be given up in its middle, and what a fault does
-# to an answer does not hang on its pieces at all.
+# A line at 9600 baud brings 16 bytes at a time. Larger pieces change nothing but the time that a
+# rule takes: a plate still comes in enough of them to be given up in its middle, and what a fault
+# does to an answer does not hang on its pieces at all.
 PIECE, PIECE_WITH_FAULTS = 64, 256
 # Somebody stands there and waits.
 PORT_LADDER_S = 30.0
