@@ -121,6 +121,13 @@ TOPICS: Final = (
         retain=True,
     ),
     Topic(
+        name="lamp",
+        model=payload.LampMessage,
+        address="lamp",
+        summary="What the lamp at the bench shows, and why.",
+        retain=True,
+    ),
+    Topic(
         name="alarm",
         model=payload.AlarmMessage,
         address="alarm/{code}",

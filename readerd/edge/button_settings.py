@@ -97,13 +97,13 @@ class ButtonSettings(_Settings):
     source: Annotated[str, _one_of("gpio", "evdev", "serial", "scan", "mqtt")] = ""
     token: str = Field(default="READ", min_length=1)  # serial, scan: the line that means pressed
     abort: str = "ABORT"  # serial, scan: the line that gives up; empty: none
-    key: str = ""  # evdev: the one key that counts; empty: any
+    only_key: str = ""  # evdev: the one key that counts; empty: any
     unarmed: Literal["refuse", "unidentified"] = "refuse"
     debounce_s: float = Field(default=0.03, ge=0, le=1)
     hold_s: float = Field(default=2.0, gt=0)
     lockout_s: float = Field(default=2.0, ge=0)
 
-    @field_validator("key")
+    @field_validator("only_key")
     @classmethod
     def _is_a_key(cls, value: str) -> str:
         key_code(value)

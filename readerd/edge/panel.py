@@ -166,7 +166,7 @@ class Panel:
                     self._edge(edge.is_down, f"{name}:{edge.at_ns}ns")
 
             return take_edges
-        keys = Keys(key_code(button.key))
+        keys = Keys(key_code(button.only_key))
 
         def take_keys(data: bytes) -> None:
             for key in keys.feed(data):

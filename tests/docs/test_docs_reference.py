@@ -25,6 +25,7 @@ from readerd.driver.stream import LineSettings
 from readerd.driver.virtual import LINE_FAULTS, Fault, TwinSetup
 from readerd.edge import http
 from readerd.edge.bodies import Body
+from readerd.edge.panel import BUTTON_LOST, LAMP_TOPIC, SCANNER_LOST
 from readerd.edge.publisher import (
     DUPLICATE_CLIENT_ID,
     PAYLOAD_TOO_LARGE,
@@ -33,6 +34,7 @@ from readerd.edge.publisher import (
 )
 from readerd.edge.retained import FIRST
 from readerd.errors import ErrorCode, InputError, InstrumentError, InstrumentFault
+from readerd.house import READER_NEEDS_HUMAN
 from readerd.payload import ResultData
 from readerd.run.runner import failure_of
 from readerd.run.upkeep import STORE_FULL
@@ -210,11 +212,14 @@ def test_every_topic_and_alarm_stands_there() -> None:
         DUPLICATE_CLIENT_ID,
         PAYLOAD_TOO_LARGE,
         STORE_FULL,
+        READER_NEEDS_HUMAN,
+        SCANNER_LOST,
+        BUTTON_LOST,
     )
     alarms = {f"alarm/{code}" for code in codes}
     directed = {"rsp/{requester}", "replay/{requester}"}
     rows = set(table(sections(MESSAGES)["Topics"])) - {"topic"}
-    assert rows == {"result", "event", "progress", *FIRST, *alarms, *directed}
+    assert rows == {"result", "event", "progress", LAMP_TOPIC, *FIRST, *alarms, *directed}
 
 
 def test_every_rule_of_the_demo_stands_there(demo_result: dict[str, Any]) -> None:

@@ -208,6 +208,8 @@ def retained() -> Iterator[tuple[str, BaseModel]]:
     yield "last", payload.LastMessage.model_validate(last)
     alarm = {"code": "publish-refused", "text": "the broker refuses result (0x87)", "since": AT}
     yield "alarm", payload.AlarmMessage.model_validate(alarm)
+    lamp = {"light": "red", "state": "refused", "plate_barcode": "PLT1", "code": "already_read"}
+    yield "lamp", payload.LampMessage.model_validate(lamp | {"text": "it has been read"})
     progress = {"run_id": RUN, "wells_read": {"450": 12}, "wells_total": 192, "fit": None}
     yield "progress", payload.ProgressMessage.model_validate(progress)
 

@@ -29,6 +29,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "health": payload.HealthMessage,
     "last": payload.LastMessage,
     "alarm": payload.AlarmMessage,
+    "lamp": payload.LampMessage,
     "progress": payload.ProgressMessage,
     "cmd": Command,
     "rsp": Answer,
