@@ -66,6 +66,7 @@ class House:
             "journal": str(self.store.journal.path),
             "outbox": health.outbox,
             "last_sequence": health.last_sequence,
+            "alarms": self.edge.alarms,
             "config_sha256": self.runner.scribe.bridge.config_sha256,
         }
 

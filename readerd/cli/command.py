@@ -5,7 +5,7 @@ import sys
 import click
 
 from readerd import __version__
-from readerd.cli import ask, author, gather, install, keep, science, serve, settle, simulate
+from readerd.cli import ask, author, doctor, gather, install, keep, science, serve, settle, simulate
 from readerd.errors import (
     ConfigError,
     InputError,
@@ -34,7 +34,7 @@ def readerd() -> None:
     """The open bridge from a microplate reader to a laboratory's information system."""
 
 
-for group in (ask, author, gather, install, keep, science, serve, settle, simulate):
+for group in (ask, author, doctor, gather, install, keep, science, serve, settle, simulate):
     for verb in group.VERBS:
         readerd.add_command(verb)
 

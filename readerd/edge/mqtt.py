@@ -128,7 +128,7 @@ async def _tcp(host: str, port: int) -> socket.socket:
 async def _tls(sock: socket.socket, settings: MqttSettings) -> ssl.SSLSocket:
     """The handshake, without blocking; the broker's name must stand in its certificate."""
     try:
-        context = await asyncio.to_thread(_tls_context, settings)
+        context = await asyncio.to_thread(tls_context, settings)
         secured = context.wrap_socket(
             sock, server_hostname=settings.host, do_handshake_on_connect=False
         )
@@ -151,7 +151,8 @@ async def _tls(sock: socket.socket, settings: MqttSettings) -> ssl.SSLSocket:
         raise
 
 
-def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
+def tls_context(settings: MqttSettings) -> ssl.SSLContext:
+    """Whom we trust and who we are; OSError when a file cannot be used."""
     context = ssl.create_default_context(cafile=settings.ca_file or None)
     if settings.cert_file:
         context.load_cert_chain(settings.cert_file, settings.key_file)
