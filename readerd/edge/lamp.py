@@ -25,6 +25,7 @@ from typing import Final, Protocol, TextIO
 from readerd.edge.button_settings import InputAddress
 from readerd.errors import LinkLost, RequestError
 from readerd.payload import LampMessage, RunEnded
+from readerd.run.outage import Outage
 from readerd.run.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -171,7 +172,7 @@ class LampLines:
         self._lines: dict[str, Wired] = {}
         self._light = "dark"
         self._changed = asyncio.Event()
-        self._is_quiet = False
+        self._outage = Outage(log)
 
     def show(self, message: LampMessage) -> None:
         self._light = message.light
@@ -206,12 +207,13 @@ class LampLines:
     def _put(self, colour: str) -> None:
         for name, address in self._addresses.items():
             try:
-                if name not in self._lines:
-                    self._lines[name] = self._open_lamp(address)
-                self._lines[name].put(name == colour)
+                line = self._lines.get(name) or self._open(name, address)
+                line.put(name == colour)
             except (LinkLost, OSError) as error:
-                log.log(
-                    logging.DEBUG if self._is_quiet else logging.WARNING,
-                    "lamp=%s reason=%s", address.text, error,
-                )  # fmt: skip
-                self._is_quiet = True
+                self._lines.pop(name, None)
+                self._outage.lost(f"lamp={address.text} reason={error}")
+
+    def _open(self, name: str, address: InputAddress) -> Wired:
+        self._lines[name] = self._open_lamp(address)
+        self._outage.back(f"lamp={address.text} link=up")
+        return self._lines[name]

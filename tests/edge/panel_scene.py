@@ -132,15 +132,11 @@ async def desk(folder: Path, text: str) -> AsyncIterator[Desk]:
     """The daemon's house without its door and broker; a second one is a restart."""
     config = load_config(configured(folder, text))
     store, tasks = Store(config.store.path, config.mqtt.required_receipts), set()
-    bench: list[Desk] = []
 
     def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         tasks.add(task)
         return task
-
-    async def nowhere(address: InputAddress, debounce_s: float) -> Source:
-        return await bench[0].open_input(address, debounce_s)
 
     house = wire(
         config,
@@ -149,25 +145,23 @@ async def desk(folder: Path, text: str) -> AsyncIterator[Desk]:
         connect=lambda will: (_ for _ in ()).throw(AssertionError),
         now=lambda: datetime(2026, 3, 4, 9, 15, tzinfo=UTC),
         spawn=spawn,
-        open_input=nowhere,
+        open_input=lambda address, debounce_s: stage.open_input(address, debounce_s),
     )
-    bench.append(Desk(house))
+    stage = Desk(house)
     house.runner.resume()
     work = [spawn(house.bench.run()), spawn(house.panel.run())]
     try:
         ready = spawn(house.bench.until_ready())
         await asyncio.wait({ready, *work}, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.sleep(0)
-        for task in work:
-            assert not task.done() or task.result()
-        yield bench[0]
+        yield stage
         for task in work:
             assert not task.done() or task.result()
     finally:
         for task in reversed([*tasks]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for plug in bench[0].plugs.values():
+        for plug in stage.plugs.values():
             os.close(plug)
         store.close()
 

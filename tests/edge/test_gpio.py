@@ -30,12 +30,13 @@ def test_the_recording_is_what_other_tests_make() -> None:
     assert made == RECORDED
 
 
-@pytest.mark.parametrize("open_it", [lambda it: open_line(it, 0.03), open_lamp])
-def test_a_chip_that_is_none_is_a_lost_link(open_it, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("name", ["chip", "nowhere"])
+def test_a_chip_that_is_none_is_a_lost_link(tmp_path: Path, name: str) -> None:
     (tmp_path / "chip").write_bytes(b"")
-    for name in ("chip", "nowhere"):
-        with pytest.raises(LinkLost, match=f"gpio:{tmp_path}/{name}/17"):
-            open_it(parse_input(f"gpio:{tmp_path}/{name}/17"))
+    address = parse_input(f"gpio:{tmp_path}/{name}/17")
+    for open_it in (lambda it: open_line(it, 0.03), open_lamp):
+        with pytest.raises(LinkLost, match=f"gpio:{tmp_path}/{name}/17: "):
+            open_it(address)
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from readerd.run.outbox import Outcome
 from tests.edge.panel_scene import (
     EVDEV,
     GPIO,
@@ -307,13 +308,15 @@ def test_a_remote_button_reads_announced_plates_only_and_nothing_that_was_kept(
 def test_green_waits_for_the_receipts_and_a_refusal_of_the_lims_is_red(tmp_path: Path) -> None:
     async def script(desk: Desk) -> None:
         outbox = desk.house.store.outbox
-        for number, outcome in enumerate(("stored", "refused")):
+        outcomes: tuple[Outcome, ...] = ("stored", "refused")
+        for number, outcome in enumerate(outcomes):
             await desk.scan(f"PLT{number}")
             await desk.press()
             await desk.read()
             desk.acknowledge()
             assert desk.shines("blinking", "delivering")
-            outbox.receipt("lims", desk.result().id, outcome, "", "2026-03-04T09:15:42Z")  # type: ignore[arg-type]
+            receipt = (desk.result().id, outcome, "", "2026-03-04T09:15:42Z")
+            outbox.receipt("lims", *receipt)
             desk.house.edge.outbox.settle()
             assert desk.shines(*(("green", "done") if number == 0 else ("red", "failed")))
         assert desk.lamp.text == "a consumer refuses the result"
