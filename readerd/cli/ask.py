@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -109,8 +110,6 @@ def _wait_for_run(daemon: "Door", body: dict[str, object]) -> dict[str, Any]:
 
 def _show_result(answer: dict[str, Any], as_json: bool) -> None:
     """Print one run and exit with the code that says how it ended."""
-    from readerd.cli.show import exit_code, print_result
-
     envelope = answer["result"]
     if envelope is None:
         click.echo(json.dumps(answer) if as_json else f"run {answer['id']} is {answer['state']}")
@@ -118,8 +117,18 @@ def _show_result(answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(envelope))
     else:
+        from readerd.cli.show import print_result
+
         print_result(envelope)
     sys.exit(exit_code(envelope))
+
+
+def exit_code(envelope: Mapping[str, Any]) -> int:
+    """contract.md §1: 0; 1 when curve or verdict failed; 4 when the instrument gave no plate."""
+    data = envelope["data"]
+    if data["acquisition"] == "failed":
+        return 4
+    return 1 if data["curve"] != "accepted" or data["verdict"] == "fail" else 0
 
 
 @click.command()

@@ -9,14 +9,6 @@ from readerd.payload import ResultData, ResultEnvelope
 from readerd.view.terminal import PlateScreen
 
 
-def exit_code(envelope: Mapping[str, Any]) -> int:
-    """contract.md §1: 0; 1 when curve or verdict failed; 4 when the instrument gave no plate."""
-    data = envelope["data"]
-    if data["acquisition"] == "failed":
-        return 4
-    return 1 if data["curve"] != "accepted" or data["verdict"] == "fail" else 0
-
-
 def print_result(envelope: Mapping[str, Any], truth: Mapping[str, float] | None = None) -> None:
     """Verdict, plate, curve and tables of a result as it was published."""
     data = ResultEnvelope.model_validate(envelope).data
