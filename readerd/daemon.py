@@ -174,7 +174,7 @@ async def _pulse(house: House) -> None:
 async def _retain(house: House) -> None:
     """Retention at the start and daily."""
     while True:
-        house.upkeep.retain()
+        await house.upkeep.retain()
         await asyncio.sleep(RETAIN_EVERY_S)
 
 

@@ -35,6 +35,10 @@ MIGRATIONS: Final = tuple(
 # wells. What is kept free is many times that, because the drain and the audit write too.
 ROOM_BYTES: Final = 16 * 1024 * 1024
 
+PRAGMAS: Final = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+# SQLite never shrinks a write-ahead log by itself, only overwrites it; the usual one has 4 MB.
+MOST_LOG_BYTES: Final = 8 * 1024 * 1024
+
 
 class Journal:
     """The file, locked and healthy. StoreError means that nothing may go on without it."""
@@ -56,7 +60,7 @@ class Journal:
             raise StoreError(f"journal {path}: {text}; the file is kept as it is") from error
 
     def _prepare(self) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in (*PRAGMAS, f"journal_size_limit={MOST_LOG_BYTES}"):
             self.db.execute(f"PRAGMA {pragma}")
         (version,) = self.one("PRAGMA user_version")
         if version > len(MIGRATIONS):

@@ -18,6 +18,15 @@ _ROW: Final = (
     " FROM outbox JOIN bodies USING (row_id)"
 )
 
+# Retention goes in steps: each is one commit, must not hold up a plate that is being read, and a
+# write-ahead log grows to the largest commit. 50 results of 384 wells are 3 MB, twice.
+FORGET_AT_ONCE: Final = 50
+_FORGETTABLE: Final = (
+    "SELECT id FROM runs WHERE finished_at < ? AND id IN"
+    " (SELECT run_id FROM readings UNION SELECT run_id FROM results)"
+    " AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.run_id = runs.id) LIMIT ?"
+)
+
 
 class Outbox:
     """The outbox of one journal; `required` are the consumers whose receipts settle a result."""
@@ -211,32 +220,36 @@ class Outbox:
         """The ULID of each stream, made with the store."""
         return {kind: str(self._journal.meta(f"stream.{kind}")) for kind in STREAMS}
 
-    def forget(self, before: str) -> Mapping[str, int]:
-        """Take what was settled before this moment; counts of what went.
+    def forget(self, before: str, most: int = FORGET_AT_ONCE) -> Mapping[str, int]:
+        """Take what was settled before this moment, so many messages and runs; counts of what went.
 
         Runs and the audit stay: who was read, and what was said, is never forgotten.
         """
-        results = "'confirmed'" if self._required else "'broker_acked', 'confirmed'"
         with self._journal.transaction():
-            messages = self._journal.db.execute(
-                "DELETE FROM outbox WHERE settled_at < ?1 AND stored_at < ?1 AND ("
-                "(stream = 'event' AND state != 'stored') OR"
-                f" (stream = 'result' AND state IN ({results})))",
-                (before,),
-            ).rowcount
+            messages = self._forget_messages(before, most)
             self._journal.set_meta("forgotten", max(before, self._journal.meta("forgotten") or ""))
-            gone = (
-                "run_id IN (SELECT id FROM runs WHERE finished_at < ?)"
-                " AND run_id NOT IN (SELECT run_id FROM outbox WHERE run_id IS NOT NULL)"
-            )
-            readings = self._journal.db.execute(
-                f"DELETE FROM readings WHERE {gone}", (before,)
-            ).rowcount
-            self._journal.db.execute(f"DELETE FROM results WHERE {gone}", (before,))
-            self._journal.db.execute(
-                "DELETE FROM receipts WHERE event_id NOT IN (SELECT event_id FROM outbox)"
-            )
-        return {"messages": messages, "readings": readings}
+            runs = self._journal.all(_FORGETTABLE, before, most)
+            tables = ("readings", "results")
+            taken = {name: sum(self._take(name, run_id) for (run_id,) in runs) for name in tables}
+        return {"messages": messages, "readings": taken["readings"], "results": taken["results"]}
+
+    def _forget_messages(self, before: str, most: int) -> int:
+        results = "'confirmed'" if self._required else "'broker_acked', 'confirmed'"
+        found = self._journal.all(
+            "SELECT row_id, event_id FROM outbox WHERE settled_at < ?1 AND stored_at < ?1 AND ("
+            "(stream = 'event' AND state != 'stored') OR"
+            f" (stream = 'result' AND state IN ({results}))) ORDER BY row_id LIMIT ?2",
+            before,
+            most,
+        )
+        for row_id, event_id in found:
+            self._journal.db.execute("DELETE FROM outbox WHERE row_id = ?", (row_id,))
+            self._journal.db.execute("DELETE FROM receipts WHERE event_id = ?", (event_id,))
+        return len(found)
+
+    def _take(self, table: str, run_id: str) -> int:
+        sql = f"DELETE FROM {table} WHERE run_id = ?"
+        return self._journal.db.execute(sql, (run_id,)).rowcount
 
     def _rows(self, where: str, *values: object) -> list[OutboxRow]:
         return [

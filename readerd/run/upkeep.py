@@ -1,6 +1,8 @@
 """What a daemon that runs for years does beside its plates: room, clock, retention."""
 
+import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
@@ -20,7 +22,7 @@ OnAlarm = Callable[[str, str | None], None]
 
 
 class Upkeep:
-    """The looks of one bridge at its own house; every method returns at once."""
+    """The looks of one bridge at its own house; none holds up a plate."""
 
     def __init__(
         self,
@@ -60,14 +62,17 @@ class Upkeep:
             self._store.record(event, self._scribe.at())
             self._on_stored()
 
-    def retain(self) -> None:
-        """Take from the journal what is settled and older than the retention."""
+    async def retain(self) -> None:
+        """Take from the journal what is settled and older than the retention, step by step."""
         now = self._scribe.now()
         before = (now - self._retention).isoformat()
-        gone = self._store.outbox.forget(before)
+        gone = Counter[str]()
+        while any((step := self._store.outbox.forget(before)).values()):
+            gone.update(step)
+            await asyncio.sleep(0)
         requests = self._store.memory.forget(now)
         maps = self._store.memory.forget_maps(before)
-        if any(gone.values()) or requests or maps:
+        if gone or requests or maps:
             log.info(
                 "retention messages=%d readings=%d requests=%d plate_maps=%d",
                 gone["messages"], gone["readings"], requests, maps,

@@ -97,6 +97,13 @@ async def test_a_clock_set_back_an_hour_is_told_flagged_and_changes_no_order(
         assert [one["sequence"] for one in events] == list(range(1, len(events) + 1))
 
 
+def kept(house: House) -> tuple[int, int, bool]:
+    """Results, events, and whether the reading is there."""
+    outbox, [run] = house.store.outbox, house.store.newest(9)
+    results, events = (len(outbox.between(kind, 1, 9, 9)) for kind in ("result", "event"))
+    return results, events, house.store.reading(run.id) is not None
+
+
 async def test_a_daemon_that_runs_on_forgets_nothing_before_its_delivery(
     bench: MakeBench, broker: Broker
 ) -> None:
@@ -107,27 +114,23 @@ async def test_a_daemon_that_runs_on_forgets_nothing_before_its_delivery(
     def now() -> datetime:
         return wall_clock() + timedelta(days=days)
 
-    def kept(house: House) -> tuple[int, int, bool]:
-        """Results, events, and whether the reading is there."""
-        outbox, [run] = house.store.outbox, house.store.newest(9)
-        results, events = (len(outbox.between(kind, 1, 9, 9)) for kind in ("result", "event"))
-        return results, events, house.store.reading(run.id) is not None
-
     async with lims(broker.port) as client:
         async with running(here, now=now) as house:
             _, ended = await client.ask("read", "R1", plate_barcode="PLT1")
             await until(house, lambda: house.store.outbox.counts()["stored"] == 0)
-            house.upkeep.retain()
+            await house.upkeep.retain()
             assert kept(house) == (1, 2, True)
             days = 400
-            house.upkeep.retain()  # the events were settled by the broker, the result by nobody
+            await (
+                house.upkeep.retain()
+            )  # the events were settled by the broker, the result by nobody
             assert kept(house) == (1, 0, True)
         async with running(here, now=now) as house:  # the start looks too
             assert kept(house) == (1, 0, True)
             event_id = ended["data"]["event_id"]
             await client.say("receipt/lims", {"event_id": event_id, "outcome": "stored"})
             await until(house, lambda: house.store.outbox.state_of(event_id) == "confirmed")
-            house.upkeep.retain()
+            await house.upkeep.retain()
             assert kept(house) == (1, 0, True)  # its days begin with the receipt
         days = 800
         async with running(here, now=now) as house:
