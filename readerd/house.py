@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from readerd import __version__
 from readerd.config import Config
@@ -29,6 +29,8 @@ from readerd.run.upkeep import Upkeep
 
 OpenStream = Callable[[], Awaitable[ByteStream]]
 Clock = Callable[[], datetime]
+# The standing condition while the bench is in `needs_human`.
+READER_NEEDS_HUMAN: Final = "reader-needs-human"
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 
@@ -200,6 +202,10 @@ def _tell_edge(house: House, news: News) -> None:
     if news.kind == "progress":
         publisher.publish_progress(encode(news.message))
         return
+    if news.kind == "state":
+        bench = house.bench
+        needs_human = bench.state == "needs_human"
+        house.edge.on_alarm(READER_NEEDS_HUMAN, bench.reason if needs_human else None)
     if isinstance(news.message, RunEnded):
         house.edge.commands.run_ended(news.message.run_id)
     house.publish_retained()

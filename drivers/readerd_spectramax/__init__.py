@@ -16,7 +16,7 @@ from readerd_spectramax.codec import (
     status_decoder,
 )
 from readerd_spectramax.dialect import SPECTRAMAX_384_PLUS, SPECTRAMAX_M5, Dialect
-from readerd_spectramax.options import SpectraMaxOptions, estimate_s, line
+from readerd_spectramax.options import SpectraMaxOptions, estimate_s, line, start_up_s
 from readerd_spectramax.platedata import plate_decoder
 from readerd_spectramax.reader import SpectraMax
 from readerd_spectramax.twin import twin
@@ -41,6 +41,7 @@ def _driver(dialect: Dialect) -> Driver:
         open=partial(SpectraMax, dialect),
         twin=partial(twin, dialect),
         estimate_s=estimate_s,
+        start_up_s=start_up_s,
         proven=PROVEN,
         decoders={
             "reply": reply_decoder,

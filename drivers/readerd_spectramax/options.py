@@ -134,6 +134,11 @@ def transfer_s(request: ReadRequest) -> float:
     return TRANSFER_S + cells * MOST_CELL_BYTES * LINE.seconds_per_byte
 
 
+def start_up_s(options: SpectraMaxOptions) -> float:
+    """The air calibration at power-on, which `identify` waits for."""
+    return options.start_up_timeout_s
+
+
 def estimate_s(request: ReadRequest, options: SpectraMaxOptions) -> float:
     """The longest a whole `read` takes, with every answer at its limit."""
     short_s = SHORT_REPLIES * options.reply_timeout_s

@@ -110,14 +110,15 @@ class SpectraMax:
         )
 
     async def park(self) -> None:
-        """At rest on a clean link, however long a measurement that was left alone still takes."""
+        """At rest on a clean link, however long a measurement or a calibration still takes."""
         phase = "park"
         if self._link.dirty:
             await self._challenge(phase)
         if not self._idle(await self._status(phase)):
             if self._options.cancel:
                 await self._set(Command("CANCEL"))
-            await self._until_idle(phase, self._options.read_timeout_s)
+            longest_s = max(self._options.read_timeout_s, self._options.start_up_timeout_s)
+            await self._until_idle(phase, longest_s)
 
     async def present(self) -> None:
         """The drawer is open; it is not moved when it was."""

@@ -29,6 +29,9 @@ __all__ = [
 
 OnStrip = Callable[[Strip], None]
 
+# identify and park: an abandoned read may have to end, and three challenges be waited for.
+REST_TIMES, REST_S = 2.0, 60.0
+
 
 class Options(BaseModel):
     """Base of a driver's typed options: what `[reader.options]` may hold.
@@ -90,10 +93,16 @@ class Driver:
     twin: Callable[[TwinSetup], Twin]
     estimate_s: Callable[[ReadRequest, Any], float]  # the longest an honest read takes
     proven: tuple[str, ...] = ()  # transcripts or clients behind it; empty = warn at every start
+    # From options: how long `identify` waits for a self-test at power-on before it gives up.
+    start_up_s: Callable[[Any], float] = lambda options: 0.0
     # What no default can be right for and the instrument does not tell; these values fit the twin.
     example: Mapping[str, Any] = field(default_factory=dict)
     # Every decoder of the codec by name, made afresh: conformance and bench feed them rubbish.
     decoders: Mapping[str, Callable[[], Decoder[object]]] = field(default_factory=dict)
+
+    def rest_s(self, read_bound_s: float, options: Options) -> float:
+        """The longest that identify and park may take when a read may have this long."""
+        return REST_TIMES * read_bound_s + REST_S + self.start_up_s(options)
 
     def example_options(self) -> Options:
         """Options that fit the twin: its defaults, and `example` where there is no default."""

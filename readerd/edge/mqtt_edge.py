@@ -66,7 +66,7 @@ class MqttEdge:
         self._runner = runner
         self._elsewhere = elsewhere or {}
         self._presence = presence
-        self._standing: dict[str, str] = {}
+        self._standing: dict[str, str | None] = {}
         store, timing = runner.store, timing or Timing()
         self.outbox = Watched(store.outbox, on_settled)
         self.publisher = self._publisher(root_topic, connect, now, timing)
@@ -138,18 +138,15 @@ class MqttEdge:
 
     def on_alarm(self, code: str, text: str | None) -> None:
         """Stand it on the broker, or take it away; told again only when it changes."""
-        if text is not None and self._standing.get(code) == text:
+        if code in self._standing and self._standing[code] == text:
             return
-        if text is None:
-            self._standing.pop(code, None)
-        else:
-            self._standing[code] = text
+        self._standing[code] = text
         self.publisher.publish_retained(f"alarm/{code}", self._presence.alarm(code, text))
 
     @property
     def alarms(self) -> dict[str, str]:
         """What stands now: code and text."""
-        return dict(self._standing)
+        return {code: text for code, text in self._standing.items() if text is not None}
 
     def _on_link(self, connected: bool) -> None:
         if connected:

@@ -5,7 +5,8 @@ come and be taken for the next one. The rule: one task (`run`) owns opening, ide
 recovering; `read` only measures and, when that fails, hands the trouble over. Whatever went wrong
 (silence, rubbish, unplugging, a cancelled read) walks the same ladder: resync and park on the open
 link; else close, reopen, park, identify, 1 s doubling to 60 s; a fault that needs a human, and an
-instrument that is not the expected one, end in `needs_human`, and we keep asking quietly.
+instrument that is not the expected one, end in `needs_human`; we keep asking quietly, and nobody
+sees another state until the answer is another.
 Rejected: reconnecting inside drivers (each its own way), and repeating a measurement (colour goes
 on changing; a second read is another measurement).
 """
@@ -47,8 +48,6 @@ LAST_RETRY_S = 60.0
 GRACE_S = 10.0
 # A carrier moves in seconds; the slowest sheet says 15 s.
 CARRIER_S = 30.0
-# What a driver waits out when it finds an instrument in the middle of something, at most.
-SETTLE_S = 300.0
 # A port opens at once or not at all; a serial one does it in a thread that nobody can cancel.
 OPEN_S = 30.0
 # A stop must end within 10 s (issue of the service); parking may take this much of it.
@@ -103,7 +102,8 @@ class Bench:
         self._outage = Outage(log)
         self._job, self._ladder = Promise(), Promise()
         self.promises = (self._job, self._ladder)
-        self._longest_s = SETTLE_S
+        any_read = ReadRequest(wavelengths_nm=(450, 570), format=max(driver.formats))
+        self._longest_s = driver.rest_s(driver.estimate_s(any_read, options), options)
 
     @property
     def state(self) -> BenchState:
@@ -180,7 +180,7 @@ class Bench:
         self._transcript = Transcript()
         self._move("read")
         self._job.within(bound_s, "a job of the reader")
-        self._longest_s = max(self._longest_s, bound_s)
+        self._longest_s = max(self._longest_s, self.driver.rest_s(bound_s, self.options))
         try:
             async with asyncio.timeout(bound_s), self._in_use:
                 if link.dirty:
@@ -259,7 +259,8 @@ class Bench:
         self._settling = Transcript()
         self._link = Link(stream, transcript=self._settling)
         self._reader = self.driver.open(self._link, self.options)
-        self._move("opened")
+        if self._state != "needs_human":
+            self._move("opened")
         await self._settle(self._reader)
 
     async def _settle(self, reader: Reader) -> None:
@@ -336,11 +337,10 @@ class Bench:
             isinstance(error, InstrumentFault) and error.needs_human
         )
         await self._close()
-        if self._state in ("hello", "recovering") and needs_human:
-            self._move("stuck", str(error))
-        elif self._state not in ("absent", "needs_human"):
-            self._move("lost", str(error))
-        elif self._state == "absent" and self.reason != str(error):
+        after = ("stuck", "needs_human") if needs_human else ("lost", "absent")
+        if self._state != after[1]:
+            self._move(after[0], str(error))
+        elif self.reason != str(error):
             self.reason = str(error)
             self._on_change()
 
@@ -353,8 +353,6 @@ class Bench:
                 await self._retry_now.wait()
         except TimeoutError:
             pass
-        if self._state == "needs_human":
-            self._move("lost", self.reason)
 
     async def _close(self) -> None:
         link, self._link, self._reader = self._link, None, None

@@ -33,7 +33,8 @@ BENCH: Final[Table] = {
         "lost": "absent",
         "stuck": "needs_human",
     },
-    "needs_human": {"parked": "hello", "failed": "needs_human", "lost": "absent"},
+    # Asked again and again, quietly: only another answer is another state.
+    "needs_human": {"identified": "ready", "stuck": "needs_human", "lost": "absent"},
 }
 
 # One run. `interrupted` is a run that was measuring when the process died.

@@ -15,6 +15,7 @@ import pytest
 
 from readerd.driver import catalog
 from readerd.driver.chemistry import simulated_elisa
+from readerd.driver.contract import Driver, Options
 from readerd.driver.stream import ByteStream
 from readerd.driver.transport import open_transport
 from readerd.driver.virtual import Twin, TwinSetup, parse_fault
@@ -59,11 +60,16 @@ class Port:
 
 @asynccontextmanager
 async def running(
-    port: Port, states: list[str], expect: str = "", probe_every_s: float = 0
+    port: Port,
+    states: list[str],
+    expect: str = "",
+    probe_every_s: float = 0,
+    driver: Driver = DRIVER,
+    options: Options = OPTIONS,
 ) -> AsyncIterator[Bench]:
     bench = Bench(
-        DRIVER,
-        OPTIONS,
+        driver,
+        options,
         port.open,
         now=lambda: datetime(2026, 3, 4, tzinfo=UTC),
         on_change=lambda: states.append(bench.state),
@@ -226,12 +232,52 @@ def test_a_read_while_one_runs_is_busy() -> None:
 def test_another_instrument_needs_a_human_and_is_never_read() -> None:
     async def script(bench: Bench, port: Port, states: list[str]) -> None:
         await asyncio.sleep(300)
-        assert "needs_human" in states
-        assert "ready" not in states
+        assert port.opened == 10  # quietly: 1 s doubling to 60 s
+        assert states == ["hello", "needs_human"]
         with pytest.raises(RequestError, match="expected 'S/N 42'"):
             bench.require_ready()
 
     in_virtual_time((), script, expect="S/N 42")
+
+
+def test_a_reader_that_needs_a_human_is_seen_as_that_until_its_answer_is_another() -> None:
+    async def script(bench: Bench, port: Port, states: list[str]) -> None:
+        for _ in range(2):
+            await asyncio.sleep(20)
+            assert bench.state == "needs_human"
+            assert bench.reason == "identify: '0550' answers instead of a Model 680"
+            twin, port.twin = port.twin, None
+            await asyncio.sleep(60)
+            assert (bench.state, bench.reason) == ("absent", "no such port")
+            port.twin = twin
+            await asyncio.sleep(60)
+        assert states == ["hello", "needs_human", "absent"] * 2 + ["hello", "needs_human"]
+        port.twin = simulated("wrong-instrument@ID#1-6")  # the right one, twice not yet
+        await bench.until_ready()
+        assert states[7:] == ["needs_human", "ready"]
+        await bench.read(BOTH, nobody)
+
+    in_virtual_time(("wrong-instrument",), script)
+
+
+def test_a_power_on_self_test_is_waited_for_and_breaks_no_promise() -> None:
+    """The slowest of them: an air calibration of 13 minutes, allowed for by the option."""
+    driver = catalog.find("spectramax384plus")
+    twin = driver.twin(TwinSetup(chemistry=CHEMISTRY, options={"power_on_s": 800.0}))
+
+    async def main() -> None:
+        port, states = Port(twin), list[str]()
+        options = driver.options.model_validate({"start_up_timeout_s": 900.0})
+        async with running(port, states, driver=driver, options=options) as bench:
+            for _ in range(79):
+                await asyncio.sleep(10)  # virtual
+                assert [promise.broken() for promise in bench.promises] == [None, None]
+            assert bench.state == "hello"
+            await bench.until_ready()
+            assert (port.opened, states) == (1, ["hello", "ready"])
+            await bench.read(BOTH, nobody)
+
+    run_virtual(main())
 
 
 def test_a_wavelength_that_is_not_fitted_leaves_the_bench_ready() -> None:

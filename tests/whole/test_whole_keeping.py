@@ -16,7 +16,7 @@ from readerd.house import House
 from readerd.run.audit import verify_file
 from tests.conftest import StartMosquitto, free_port
 from tests.whole.whole_bench import Start, readerd
-from tests.whole.whole_lims import WITHIN_S, MakeBench, configure, lims, running
+from tests.whole.whole_lims import ROOT, WITHIN_S, MakeBench, configure, lims, running
 
 OPEN = 'commands = ["read", "ping"]'
 
@@ -161,6 +161,24 @@ async def test_store_full_stands_as_an_alarm_until_there_is_room(
             house.upkeep.look()
             assert "store-full" not in house.edge.alarms
         assert house.store.newest(9) == []
+
+
+async def test_a_reader_that_needs_a_person_stands_as_an_alarm_until_it_does_not(
+    bench: MakeBench, broker: Broker
+) -> None:
+    here = bench(port="serial:tty", broker=broker.port)
+    async with lims(broker.port) as client:
+        for topic in ("alarm/#", "status"):
+            await client.client.subscribe(f"{ROOT}/{topic}", qos=1)
+        # Who answers the first `identify` is another; the reader is asked again after a second.
+        async with running(here, faults=["wrong-instrument@ID#2"]) as house:
+            said = await client.bytes("alarm/reader-needs-human", 3)
+            assert said[0] == said[2] == b""  # what an earlier daemon left behind is taken away
+            assert b"'0550' answers instead of a Model 680" in said[1]
+            assert house.edge.alarms == {}
+        await client.bytes("status", 1)  # its goodbye
+        states = [json.loads(told)["state"] for topic, told in client.heard if topic == "state"]
+        assert states[states.index("needs_human") :] == ["needs_human", "ready"]
 
 
 async def test_a_journal_that_fails_under_a_command_ends_the_daemon(

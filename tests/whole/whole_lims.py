@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -38,11 +38,16 @@ def configure(bench: Bench, **changes: str) -> None:
 
 @asynccontextmanager
 async def running(
-    bench: Bench, *, now: Callable[[], datetime] = wall_clock, time_scale: float = 0
+    bench: Bench,
+    *,
+    now: Callable[[], datetime] = wall_clock,
+    time_scale: float = 0,
+    faults: Sequence[str] = (),
 ) -> AsyncIterator[House]:
     """The daemon, its reader ready; stopped in order."""
     config = load_config(bench.config)
-    twin, line = simulated(config.driver), config.driver.line(config.options)
+    twin = simulated(config.driver, specs=faults)
+    line = config.driver.line(config.options)
     stop = asyncio.Event()
     ready: asyncio.Future[House] = asyncio.get_running_loop().create_future()
     tty = str(bench.directory / "tty")

@@ -11,8 +11,6 @@ from readerd.plate import Identity, OpticalDensity, Reading, ReadRequest, Strip
 
 # On top of the driver's own estimate, as the bench gives it.
 GRACE_S = 10.0
-# identify and park: an abandoned read may have to end, and three challenges be waited for.
-REST_TIMES, REST_S = 2.0, 60.0
 # The ladder in small. Two answers that come 400 s late each are what a twin's line does worst.
 RETRY_S = 1.0
 LADDER_S = 2000.0
@@ -61,7 +59,8 @@ class Subject:
     def rest_bound_s(self) -> float:
         """How long identify and park may take from any state."""
         any_read = self._request or ReadRequest(wavelengths_nm=(450, 570), format=self.format)
-        return REST_TIMES * self.driver.estimate_s(any_read, self.options) + REST_S
+        estimate_s = self.driver.estimate_s(any_read, self.options)
+        return self.driver.rest_s(estimate_s, self.options)
 
     async def plug_in(self) -> None:
         """Open the port; what the instrument still says to an earlier opening comes here."""
