@@ -67,25 +67,19 @@ class Again:
         before = BASIS.validate_python(newest.basis)
         late = None if plate_map else self._late_map(plan, assay, before)
         newest_map = self._store.memory.plate_map(plan.plate)
-        basis = Basis(
+        basis = replace(
+            before,
             plate_map=plate_map or late or before.plate_map,
             lims_map=newest_map.plate_map.id if newest_map else None,
             masks={**before.masks, **(masks or {})},
             reason=reason,
             revision=newest.revision + 1,
-            recovered=before.recovered,
-            clock_jumped=before.clock_jumped,
         )
         try:
             outcome = self._outcome(run_id, basis)
         except InputError as error:
             raise RequestError(ErrorCode.INVALID_PAYLOAD, str(error)) from None
-        used = basis.plate_map
-        told: dict[str, JsonValue] = {
-            "revision": basis.revision,
-            "plate_map": used.id if used else None,
-            "plate_map_source": used.source if used else "assay",
-        }
+        told = {"revision": basis.revision, **_named(basis.plate_map)}
         telling = self._scribe.tell(run, plan, assay, outcome, "revised", text=reason, details=told)
         self._store.revise(run_id, telling)
         self._on_stored()
@@ -185,3 +179,10 @@ class Again:
     def _known(self, run_id: str) -> None:
         if self._store.run(run_id) is None:
             raise RequestError(ErrorCode.RUN_UNKNOWN, f"no run {run_id!r} in the journal")
+
+
+def _named(plate_map: PlateMap | None) -> dict[str, JsonValue]:
+    """Which plate map a revision rests on, for its event."""
+    if plate_map is None:
+        return {"plate_map": None, "plate_map_source": "assay"}
+    return {"plate_map": plate_map.id, "plate_map_source": plate_map.source}

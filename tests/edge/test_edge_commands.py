@@ -186,20 +186,16 @@ def test_a_read_that_nobody_answered_is_answered_after_the_restart_and_once(
     tmp_path: Path, died: str
 ) -> None:
     """The journal is copied as a power cut would leave it, and a second bridge opens it."""
-    left: dict[str, Any] = {}
-    after = tmp_path / "after.db"
+    after, accepted = tmp_path / "after.db", dict[str, Any]()
+
+    def at_the_end(news: News) -> None:
+        if isinstance(news.message, RunEnded) and died == "before the answer":
+            back_up(tmp_path / "j.db", after)
 
     async def first(stage: Scene) -> None:
-        if died == "before the answer":
-            stage.runner.feed.call(
-                lambda news: (
-                    back_up(tmp_path / "j.db", after)
-                    if isinstance(news.message, RunEnded)
-                    else None
-                )
-            )
+        stage.runner.feed.call(at_the_end)
         desk = Desk(stage)
-        [left["accepted"]] = desk.ask("read", "R1", plate_barcode="PLT1")
+        accepted.update(desk.ask("read", "R1", plate_barcode="PLT1")[0])
         if died == "in the read":
             await asyncio.sleep(2)  # virtual: the instrument is measuring
             back_up(tmp_path / "j.db", after)
@@ -210,28 +206,33 @@ def test_a_read_that_nobody_answered_is_answered_after_the_restart_and_once(
         stage.runner.resume()
         desk.commands.resume()
         [ended] = desk.answers()
-        assert desk.sent[0].topic == f"{ROOT}/rsp/lims/desk"
-        assert desk.sent[0].correlation == b"\x07"
-        run_id = left["accepted"]["data"]["run_id"]
-        assert (ended["request_id"], ended["data"]["run_id"]) == ("R1", run_id)
-        if died == "in the read":
-            assert (ended["status"], ended["error"]) == ("failed", "reader_fault")
-            assert ended["data"]["failure"] == "interrupted"
-        else:
-            assert (ended["status"], ended["data"]["verdict"]) == ("completed", "pass")
+        assert (desk.sent[0].topic, desk.sent[0].correlation) == (f"{ROOT}/rsp/lims/desk", b"\x07")
+        check_end(ended, died)
+        run_id = accepted["data"]["run_id"]
+        assert ended["data"]["run_id"] == run_id
         assert ended["data"]["event_id"] == stage.result(run_id).id
         desk.commands.resume()
         assert len(desk.sent) == 1
-        told = [{**one, "duplicate": True} for one in (left["accepted"], ended)]
+        told = [{**one, "duplicate": True} for one in (accepted, ended)]
         assert desk.ask("read", "R1", plate_barcode="PLT1") == told
         assert [run.id for run in stage.store.newest(9)] == [run_id]
 
-    async def third(stage: Scene) -> None:
-        desk = Desk(stage)
-        stage.runner.resume()
-        desk.commands.resume()
-        assert desk.sent == []
-
     play(tmp_path / "j.db", first)
     play(after, second)
-    play(after, third)
+    play(after, nothing_is_owed)
+
+
+def check_end(answer: dict[str, Any], died: str) -> None:
+    assert answer["request_id"] == "R1"
+    if died == "in the read":
+        assert (answer["status"], answer["error"]) == ("failed", "reader_fault")
+        assert answer["data"]["failure"] == "interrupted"
+    else:
+        assert (answer["status"], answer["data"]["verdict"]) == ("completed", "pass")
+
+
+async def nothing_is_owed(stage: Scene) -> None:
+    desk = Desk(stage)
+    stage.runner.resume()
+    desk.commands.resume()
+    assert desk.sent == []

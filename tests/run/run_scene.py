@@ -84,6 +84,12 @@ def bench_with(twin: Twin) -> Bench:
     )
 
 
+def rules_of(texts: Sequence[str], by_barcode: dict[str, str], plates: PlatesSettings) -> Rules:
+    choice = AssaysSettings(directory=Path("assays"), default="il6-elisa", by_barcode=by_barcode)
+    assays = [load_assay(text, "il6") for text in texts]
+    return Rules(assays={one.id: one for one in assays}, choice=choice, plates=plates)
+
+
 @asynccontextmanager
 async def scene(
     journal: Path,
@@ -93,7 +99,6 @@ async def scene(
     more_assays: Sequence[str] = (),
     by_barcode: dict[str, str] | None = None,
 ) -> AsyncIterator[Scene]:
-    definitions = [load_assay(text, "il6") for text in (assay, *more_assays)]
     store, feed, tasks = Store(journal), Feed(), list[asyncio.Task[None]]()
     twin = simulated(DRIVER, PLATE.chemistry, faults)
 
@@ -104,13 +109,7 @@ async def scene(
     bench = bench_with(twin)
     runner = Runner(
         scribe=Scribe(BRIDGE, store, at),
-        rules=Rules(
-            assays={one.id: one for one in definitions},
-            choice=AssaysSettings(
-                directory=journal.parent, default="il6-elisa", by_barcode=by_barcode or {}
-            ),
-            plates=plates or PlatesSettings(),
-        ),
+        rules=rules_of((assay, *more_assays), by_barcode or {}, plates or PlatesSettings()),
         bench=bench,
         store=store,
         feed=feed,
