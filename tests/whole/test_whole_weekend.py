@@ -75,7 +75,7 @@ def leak(found: Found) -> Found:
 
 def chatter(found: Found) -> Found:
     lines = found.log.copy()
-    lines["WARNING", "run.bench: reader=lost"] += 1000
+    lines["WARNING", "edge.publisher: mqtt link=lost"] += 30
     return replace(found, log=lines)
 
 

@@ -23,6 +23,11 @@ MOST_JOURNAL_KB: Final = 80.0
 OLDEST_H: Final = 49.0
 # Lines from INFO on: for each run, for each press that was refused, for each trouble.
 LINES_OF_RUN, LINES_OF_REFUSAL, LINES_OF_TROUBLE = 4, 1, 8
+# Whose trouble it is, by the names that the troubles have.
+BROKER, LIMS = ("broker", "session"), ("LIMS", "receipt")
+INSTRUMENT = (
+    "cable", "silence", "rubbish", "break off", "late", "flipped", "checksum", "instrument",
+)  # fmt: skip
 STANDING: Final = ["health", "info", "last", "state", "status"]
 
 
@@ -125,15 +130,39 @@ def _bounded(found: Found) -> Iterator[str]:
 
 
 def _said(found: Found) -> Iterator[str]:
-    """A line when something happens, and none while it lasts."""
-    lines = lines_of_log(found)
+    """A line when something begins and when it is over, and none while it lasts."""
     most = LINES_OF_RUN * len(found.runs) + LINES_OF_REFUSAL * refusals(found)
     most += LINES_OF_TROUBLE * len(found.troubles)
-    if lines > most:
-        yield f"{lines} lines of log, and {most} are allowed"
-    for (level, text), count in found.log.items():
-        if level in ("ERROR", "CRITICAL"):
-            yield f"{count} times {level}: {text}"
+    if lines_of_log(found) > most:
+        yield f"{lines_of_log(found)} lines of log, and {most} are allowed"
+    broker, lims, reader = (_troubles(found, words) for words in (BROKER, LIMS, INSTRUMENT))
+    failed = sum(state != "done" for state in found.states.values())
+    for text, allowed in {
+        "WARNING edge.publisher: mqtt link=lost": broker + found.starts,
+        "INFO edge.publisher: mqtt link=up": broker + found.starts,
+        "WARNING edge.receipts: results without": broker + lims + found.starts,
+        "INFO edge.receipts: results without": broker + lims + 2 * found.starts,
+        "WARNING run.bench: reader=lost": reader + found.starts,
+        "WARNING run.bench: reader=recovering": reader + failed,
+        "INFO run.bench: reader=ready": 2 * reader + failed + found.starts,
+        "WARNING run.runner: run=": failed,
+        "ERROR": 0,
+        "CRITICAL": 0,
+    }.items():
+        told = said(found, text)
+        if told > allowed:
+            yield f"{told} times {text}, and {allowed} are allowed"
+
+
+def said(found: Found, text: str) -> int:
+    """How many lines begin so: level, room and first words."""
+    return sum(
+        count for (level, line), count in found.log.items() if f"{level} {line}".startswith(text)
+    )
+
+
+def _troubles(found: Found, words: tuple[str, ...]) -> int:
+    return sum(any(word in trouble.kind for word in words) for trouble in found.troubles)
 
 
 def refusals(found: Found) -> int:
