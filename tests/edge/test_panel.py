@@ -1,5 +1,7 @@
 """A scan arms, a press reads, the lamp tells: each physical press is one result at most."""
 
+import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ def test_a_scan_and_a_press_are_one_result_and_the_lamp_follows(tmp_path: Path) 
         assert desk.shines("dark", "idle")
         await desk.scan("PLT1")
         assert (desk.lamp.light, desk.lamp.plate_barcode) == ("amber", "PLT1")
+        arm_id = desk.house.runner.arming.arm_id
         await desk.press()
         assert desk.shines("blinking", "reading")
         assert desk.lamp.run_id == desk.house.runner.current_run
@@ -32,6 +35,7 @@ def test_a_scan_and_a_press_are_one_result_and_the_lamp_follows(tmp_path: Path) 
         assert desk.shines("green", "done")
         data = desk.result().data
         assert (data.plate.barcode, data.plate.barcode_source) == ("PLT1", "scanner")
+        assert data.run.key == f"serial:{tmp_path}/button@{arm_id}"
         trigger = data.run.trigger
         assert (trigger.kind, trigger.source, data.run.operator) == ("button", "serial", None)
         assert desk.runs() == [("done", "PLT1")]
@@ -135,6 +139,8 @@ def test_what_is_missing_or_wrong_is_refused_with_its_code(
             await desk.press()
         assert desk.shines("red", "refused", code)
         assert (desk.lamp.plate_barcode, desk.refusals(), desk.runs()) == (barcode, [code], [])
+        [*_, refused] = desk.house.store.outbox.between("event", 1, 9, 9)
+        assert json.loads(refused.payload)["subject"] == barcode
 
     play(tmp_path, rule + SERIAL, script)
 
@@ -171,8 +177,7 @@ def test_a_badge_says_who_reads_until_it_expires_or_another_comes(tmp_path: Path
             told = desk.result().data.run.operator
             assert told is not None
             assert (told.id, told.known_by) == (operator, "badge")
-        for _ in range(5):
-            await desk.read()  # ten minutes
+        await desk.minutes(10)
         await desk.scan("PLT9")
         await desk.press()
         assert desk.shines("red", "refused", "operator_missing")
@@ -187,7 +192,7 @@ def test_a_badge_says_who_reads_until_it_expires_or_another_comes(tmp_path: Path
 def test_an_announcement_expires_and_the_lamp_with_it(tmp_path: Path) -> None:
     async def script(desk: Desk) -> None:
         await desk.scan("PLT1")
-        await desk.read()  # more than 120 s with the steps before
+        await desk.minutes(2)
         assert desk.shines("dark", "idle")
         await desk.press()
         assert desk.refusals() == ["not_armed"]
@@ -227,6 +232,25 @@ def test_a_foot_switch_reads_and_aborts_when_it_is_held(tmp_path: Path) -> None:
         failure = desk.result().data.failure
         assert failure is not None
         assert failure.text == "aborted: the button was held"
+
+    play(tmp_path, EVDEV, script)
+
+
+def test_a_foot_switch_that_is_pulled_out_under_the_foot_is_held_by_nobody(
+    tmp_path: Path,
+) -> None:
+    async def script(desk: Desk) -> None:
+        await desk.scan("PLT1")
+        await desk.feed("button", key(48, 1) + key(48, 0))
+        await asyncio.sleep(2)  # virtual
+        await desk.feed("button", key(48, 1, at_us=1_700_000_003_000_000))
+        desk.unplug("button")
+        await desk.read()
+        assert desk.runs() == [("done", "PLT1")]
+        await desk.scan("PLT2")
+        await desk.feed("button", key(48, 1, at_us=1_700_000_030_000_000))
+        await desk.read()
+        assert desk.runs() == [("done", "PLT1"), ("done", "PLT2")]
 
     play(tmp_path, EVDEV, script)
 
@@ -331,17 +355,13 @@ def test_inputs_that_are_unplugged_come_back_and_stop_nothing(tmp_path: Path) ->
         desk.unplug("scanner")
         desk.unplug("button")
         desk.opened.clear()
-        await desk.read()
+        await desk.minutes(2)
         alarms = desk.house.edge.alarms
         assert set(alarms) == {"scanner-lost", "button-lost"}
         assert "No such file" in alarms["button-lost"]
         assert 8 < desk.opened.count("scanner") < 16  # 1, 2, 4, 8 and then every 10 s
         desk.is_unplugged = False
-        for _ in range(200):
-            await desk.house.bench.until_ready()
-            if len(desk.plugs) == 2:
-                break
-            await desk.read()
+        await desk.minutes(0.5)
         assert desk.house.edge.alarms == {}
         await desk.scan("PLT1")
         await desk.press()
