@@ -30,7 +30,7 @@ from readerd.run.memory import StoredMap
 from readerd.run.plan import Rules, RunRequest, check_map, make_plan
 from readerd.run.progress import Progress
 from readerd.run.report import Basis, Delivered, Outcome, Plan
-from readerd.run.rows import NewRun, ReadingRow
+from readerd.run.rows import NewRun, ReadingRow, RunRow
 from readerd.run.scribe import DELIVERED, PLAN, Scribe
 from readerd.run.store import Store
 from readerd.run.tally import Tally
@@ -90,9 +90,9 @@ class Runner:
     def submit(self, request: RunRequest) -> Ticket:
         """A run for this request, or RequestError; the same key gets the same run again."""
         known = self.store.run_with_key(request.key)
-        if known is not None:
-            return Ticket(known.id, duplicate=True)
         try:
+            if known is not None:
+                return _repeated(known, request)
             assay, plan = self._plan(request)
         except RequestError as refusal:
             self._refuse(request, refusal)
@@ -333,6 +333,14 @@ class Runner:
                     code="not_started", phase=None, text="readerd ended before the read began"
                 )
                 self._fail(run.id, failure, evidence=False)
+
+
+def _repeated(known: RunRow, request: RunRequest) -> Ticket:
+    """The run that the key belongs to; RequestError when that was of another plate."""
+    if request.plate not in (None, known.plate):
+        text = f"key {request.key!r} belongs to run {known.id} of {known.plate or 'no barcode'}"
+        raise RequestError(ErrorCode.PLATE_MISMATCH, f"{text}; a new plate needs a new key")
+    return Ticket(known.id, duplicate=True)
 
 
 def failure_of(error: InstrumentError) -> Failure:

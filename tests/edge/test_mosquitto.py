@@ -9,9 +9,11 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
+from readerd.edge import mqtt
 from readerd.edge.broker import BrokerLost, Outgoing
 from readerd.edge.mqtt import connector
 from readerd.edge.mqtt_settings import MqttSettings
+from readerd.edge.timing import Timing
 from tests.conftest import Mosquitto, StartMosquitto
 from tests.edge.delivery import (
     ROOT,
@@ -107,6 +109,30 @@ async def test_a_broker_that_stops_answering_is_noticed_by_the_missing_acknowled
             assert [row.payload for row in journal.store.outbox.pending(9)] == [stored]
             broker.send(signal.SIGCONT)
             await journal.settled()
+
+
+async def test_an_idle_half_open_connection_is_noticed_within_two_keepalives(
+    mosquitto: StartMosquitto,
+    journal: Journal,
+    publishing: Running,
+    links: Links,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SIGSTOP while nobody says anything; at the defaults, with a second to look, under 30 s."""
+    assert 2 * mqtt.KEEPALIVE_S + 2 < 30
+    assert Timing().acknowledge_within_s + 2 < 30
+    monkeypatch.setattr(mqtt, "KEEPALIVE_S", 1)
+    broker = mosquitto()
+    journal.note("the last word")
+    async with publishing(to(broker.port)):
+        await journal.settled()
+        await links.times(1)
+        began_s = asyncio.get_running_loop().time()
+        broker.send(signal.SIGSTOP)
+        await links.times(1, connected=False)
+        broker.send(signal.SIGCONT)
+        assert asyncio.get_running_loop().time() - began_s < 2 * mqtt.KEEPALIVE_S + 2
+        await links.times(2)
 
 
 def password_file(tmp_path: Path, **passwords: str) -> Path:

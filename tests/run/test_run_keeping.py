@@ -209,6 +209,14 @@ def test_a_full_journal_refuses_reads_and_still_tells_what_it_has(tmp_path: Path
     play(tmp_path / "j.db", script)
 
 
+def test_a_disk_that_is_nearly_full_lacks_room_too(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert store.journal.lacks_room() is None
+    monkeypatch.setattr("readerd.run.journal.ROOM_BYTES", 1 << 60)  # no disk here has that
+    assert "are free beside the journal" in (store.journal.lacks_room() or "")
+
+
 def test_a_plate_without_its_map_is_refused_where_maps_are_required(tmp_path: Path) -> None:
     async def script(scene: Scene) -> None:
         for plate in ("PLT1", None):

@@ -68,8 +68,14 @@ def test_same_key_same_run_other_key_busy(tmp_path: Path) -> None:
         await stage.finished()
         later = stage.runner.submit(request("press"))
         assert (later.run_id, later.duplicate) == (first.run_id, True)
+        assert stage.runner.submit(request("press", None)) == later
+        with pytest.raises(RequestError, match="a new plate needs a new key") as other:
+            stage.runner.submit(request("press", "PLT2"))
+        assert other.value.code == ErrorCode.PLATE_MISMATCH
         assert len(stage.store.newest(10)) == 1
-        assert ("refused", "busy") in stage.events()
+        assert [code for kind, code in stage.events() if kind == "refused"] == [
+            "busy", "plate_mismatch",
+        ]  # fmt: skip
 
     play(tmp_path / "j.db", script)
 

@@ -111,11 +111,12 @@ async def test_what_is_wrong_is_said_in_one_line(
 async def test_what_the_door_refuses_is_journalled_and_told(
     bench: MakeBench, broker: Broker
 ) -> None:
-    reason = {"reason": "why"}
+    reason, twice = {"reason": "why"}, [{"position": "U1", "sample_id": "1"}] * 2
     cases: list[tuple[str, dict[str, Any], str, str]] = [
         ("/v1/runs", {"plate_barcode": 5}, "read", "invalid_payload"),
         ("/v1/runs/R0/revise", reason, "revise", "run_unknown"),
         ("/v1/runs/R0/revise", {}, "revise", "invalid_payload"),
+        ("/v1/runs/R0/revise", reason | {"samples": twice}, "revise", "invalid_payload"),
         ("/v1/runs/R0/recover", reason, "recover", "run_unknown"),
         ("/v1/runs/R0/resend", {}, "resend", "run_unknown"),
         ("/v1/abort", {}, "abort", "state_mismatch"),
