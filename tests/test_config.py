@@ -75,7 +75,7 @@ def test_every_other_port_stays_as_it_is_written(folder: Path, port: str) -> Non
         ('site = "lab1"', 'site = "Lab.1"', "reader.site", "1 to 32 of a-z, 0-9 and -"),
         ('site = "lab1"\n', "", "reader.site", "is missing"),
         ('id = "bench2"', 'id = "bench2"\nid2 = 3', "reader.id2", "unknown key"),
-        ('"biorad680"', '"biorad999"', "reader.driver", "installed: biorad680"),
+        ('"biorad680"', '"biorad999"', "reader.driver", "installed: biorad"),
         ('"serial:tty"', '"usb:3"', "reader.port", "write serial:"),
         ('default = "il6-elisa"', 'default = "il8"', "assays.default", "there are: il6-elisa"),
         ('"^IL6-"', '"["', "assays.by_barcode.[.[key]", "no regular expression"),
