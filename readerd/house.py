@@ -167,7 +167,7 @@ def _bridge(config: Config) -> Bridge:
         driver=reader.driver,
         version=__version__,
         config_sha256=config.sha256,
-        verified_identity=bool(reader.expect_identity),
+        expect_identity=reader.expect_identity,
     )
 
 

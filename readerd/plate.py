@@ -92,6 +92,11 @@ class Identity:
     wavelengths_nm: tuple[int, ...] | None = None  # fitted filters; None = any (a monochromator)
     names_itself: bool = True  # False: the model is what the configuration says, nobody told
 
+    def proves(self, expected: str) -> bool:
+        """Whether the instrument itself said that it is the one expected; False for ""."""
+        said = (self.serial, self.model if self.names_itself else None)
+        return bool(expected) and expected in said
+
     def offers(self, wavelength_nm: int) -> bool:
         return self.wavelengths_nm is None or wavelength_nm in self.wavelengths_nm
 

@@ -134,7 +134,10 @@ class Elx808:
         firmware = require_part(version, self._options.parts, self._model, phase)
         filters = await self._talk.ask(FILTERS, filters_decoder(), f"{phase} filters")
         self._last_seen = Identity(
-            model=self._model, firmware=firmware, wavelengths_nm=filters.fitted_nm
+            model=self._model,
+            firmware=firmware,
+            wavelengths_nm=filters.fitted_nm,
+            names_itself=bool(self._options.parts),
         )
         return self._last_seen
 

@@ -116,7 +116,12 @@ class SynergyH1:
             raise WrongInstrument(f"an ELx808 answers ({version.part})", phase=phase)
         firmware = require_part(version, self._options.parts, self._options.model, phase)
         serial = await self._talk.ask(SERIAL, serial_decoder(), f"{phase} serial number")
-        return Identity(model=self._options.model, serial=serial.number, firmware=firmware)
+        return Identity(
+            model=self._options.model,
+            serial=serial.number,
+            firmware=firmware,
+            names_itself=bool(self._options.parts),
+        )
 
     async def _move(self, command: bytes, phase: str) -> None:
         speed = TRAY_SLOW if self._options.slow_tray else TRAY_FAST

@@ -46,7 +46,7 @@ class Bridge:
     driver: str
     version: str
     config_sha256: str
-    verified_identity: bool = False  # `expect_identity` is set, so the bench has compared it
+    expect_identity: str = ""  # where it is set, the bench has compared it
 
     @property
     def source(self) -> str:
@@ -203,9 +203,7 @@ def _instrument(bridge: Bridge, outcome: Outcome) -> Instrument:
         model=identity.model if identity else None,
         serial=identity.serial if identity else None,
         firmware=identity.firmware if identity else None,
-        identity_verified=bridge.verified_identity
-        and identity is not None
-        and identity.names_itself,
+        identity_verified=identity is not None and identity.proves(bridge.expect_identity),
         warnings=list(reading.warnings) if reading else [],
         notes=list(reading.notes) if reading else [],
         counters=dict(reading.counters) if reading else {},

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from readerd.assay.definition import load_assay
 from readerd.demo.plate import il6_plate
 from readerd.demo.twin import simulated
 from readerd.driver import catalog
+from readerd.driver.contract import Driver
 from readerd.driver.transport import open_transport
 from readerd.driver.virtual import Twin
 from readerd.payload import ResultEnvelope, Trigger
@@ -73,14 +74,16 @@ class Scene:
         return [(one["kind"], one["code"]) for one in data]
 
 
-def bench_with(twin: Twin) -> Bench:
+def bench_with(twin: Twin, driver: Driver = DRIVER, expect: str = "") -> Bench:
     """A bench whose port leads to this twin."""
+    options = driver.example_options()
     return Bench(
-        DRIVER,
-        OPTIONS,
-        lambda: open_transport("twin:", DRIVER.line(OPTIONS), twin=lambda: twin),
+        driver,
+        options,
+        lambda: open_transport("twin:", driver.line(options), twin=lambda: twin),
         now=at,
         on_change=lambda: None,
+        expect_identity=expect,
     )
 
 
@@ -98,17 +101,19 @@ async def scene(
     assay: str = PLATE.assay_text,
     more_assays: Sequence[str] = (),
     by_barcode: dict[str, str] | None = None,
+    driver: Driver = DRIVER,
+    expect: str = "",
 ) -> AsyncIterator[Scene]:
     store, feed, tasks = Store(journal), Feed(), list[asyncio.Task[None]]()
-    twin = simulated(DRIVER, PLATE.chemistry, faults)
+    twin = simulated(driver, PLATE.chemistry, faults)
 
     def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         tasks.append(asyncio.create_task(work))
         return tasks[-1]
 
-    bench = bench_with(twin)
+    bench = bench_with(twin, driver, expect)
     runner = Runner(
-        scribe=Scribe(BRIDGE, store, at),
+        scribe=Scribe(replace(BRIDGE, driver=driver.name, expect_identity=expect), store, at),
         rules=rules_of((assay, *more_assays), by_barcode or {}, plates or PlatesSettings()),
         bench=bench,
         store=store,

@@ -33,9 +33,15 @@ def test_identify_says_model_serial_and_software() -> None:
     async def talk(bench: Bench) -> None:
         identity = await bench.reader.identify()
         assert identity == Identity(
-            model="Cytation 5", serial="1812345", firmware="1650200 1.04", wavelengths_nm=None
+            model="Cytation 5",
+            serial="1812345",
+            firmware="1650200 1.04",
+            wavelengths_nm=None,
+            names_itself=False,
         )
         assert identity.offers(450)
+        assert identity.proves("1812345")
+        assert not identity.proves("Cytation 5")  # the configuration says so, not the reader
         assert sent(bench) == [b"e", b"e", b"C"]
 
     bench = Bench("synergyh1", twin_options={"serial": "1812345"}, options={"model": "Cytation 5"})
