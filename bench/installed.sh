@@ -25,7 +25,7 @@ if [ ! -e "$directory/complete" ]; then
     debootstrap --variant=minbase \
         --include=python3,python3-pip,git,make,ca-certificates,systemd,systemd-sysv,udev,dbus,mosquitto,mosquitto-clients \
         bookworm "$root" >"$directory/debootstrap.log"
-    chroot "$root" useradd --create-home operator
+    chroot "$root" useradd --create-home technician
     chroot "$root" useradd --create-home visitor
     touch "$directory/complete"
 fi
@@ -95,7 +95,7 @@ files >"$directory/before"
 say "readerd install bench1 --now"
 inside readerd install bench1 --driver biorad680 --site lab1 --broker mqtt://127.0.0.1:1883 \
     --assay il6-elisa --port serial:/run/readerd/bench1.pty --now
-inside usermod -aG readerd-operators operator
+inside usermod -aG readerd-operators technician
 
 say "again: nothing to change"
 inside readerd install bench1 | tail -1
@@ -105,14 +105,14 @@ as readerd 'readerd twin biorad680 --pty /run/readerd/bench1.pty --time-scale 0.
 until inside test -e /run/readerd/bench1.pty; do sleep 0.2; done
 # The daemon looks again on its own after 1 to 60 s; asking makes it look now.
 for _ in $(seq 60); do
-    as operator 'readerd status' | grep -q 'bench1: ready' && break
-    as operator 'readerd read' >/dev/null 2>&1 || true
+    as technician 'readerd status' | grep -q 'bench1: ready' && break
+    as technician 'readerd read' >/dev/null 2>&1 || true
     sleep 0.5
 done
-as operator 'readerd status'
+as technician 'readerd status'
 
-say "an operator reads a plate, a visitor may not; the broker has it"
-as operator 'readerd read --plate PLT1 --wait' | head -3
+say "a technician reads a plate, a visitor may not; the broker has it"
+as technician 'readerd read --plate PLT1 --wait' | head -3
 as visitor 'readerd status' || echo "exit $?"
 inside mosquitto_sub -t 'readerd/v1/lab1/bench1/last' -C 1 -W 10
 
@@ -136,7 +136,7 @@ inside journalctl --no-pager -o cat -u readerd@bench1 | grep -i -e reload -e con
 
 say "killed: a question that comes meanwhile waits, and is answered by the next"
 inside kill -9 "$main"
-time as operator 'readerd status' | head -1
+time as technician 'readerd status' | head -1
 inside systemctl show readerd@bench1 -p ActiveState,NRestarts
 
 say "40 s of watchdog: still the same process"
@@ -147,7 +147,7 @@ echo "before $before, now $(inside systemctl show -P MainPID readerd@bench1)"
 say "restart: the door stays; stop: it closes"
 time inside systemctl restart readerd@bench1
 time inside systemctl stop readerd@bench1
-as operator 'readerd status' || echo "exit $?"
+as technician 'readerd status' || echo "exit $?"
 
 say "a configuration that is wrong is not tried again"
 inside cp /etc/readerd/bench1.toml /tmp/whole.toml
