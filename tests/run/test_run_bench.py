@@ -260,6 +260,29 @@ def test_a_reader_that_needs_a_human_is_seen_as_that_until_its_answer_is_another
     in_virtual_time(("wrong-instrument",), script)
 
 
+def test_who_is_expected_is_asked_at_every_opening_and_by_every_probe() -> None:
+    async def main() -> None:
+        right, other = simulated(), simulated("wrong-instrument:Model 680 B")
+        port, states = Port(right), list[str]()
+        async with running(port, states, "Model 680", probe_every_s=60) as bench:
+            for _ in range(2):
+                await bench.until_ready()
+                port.twin = other
+                assert port.stream is not None
+                await port.stream.close()
+                await asyncio.sleep(30)
+                assert bench.reason == "identify: expected 'Model 680', 'Model 680 B' answers"
+                port.twin = right
+            await bench.until_ready()
+            assert states.count("needs_human") == 2
+        port, states = Port(simulated("wrong-instrument@ID#3-4:Model 680 B")), []
+        async with running(port, states, "Model 680", probe_every_s=60) as bench:
+            await asyncio.sleep(70)
+            assert states == ["hello", "ready", "recovering", "hello", "needs_human", "ready"]
+
+    run_virtual(main())
+
+
 def test_a_power_on_self_test_is_waited_for_and_breaks_no_promise() -> None:
     """The slowest of them: an air calibration of 13 minutes, allowed for by the option."""
     driver = catalog.find("spectramax384plus")
