@@ -17,7 +17,7 @@ from typing import Any
 from readerd.config import Config
 from readerd.driver.transport import open_transport
 from readerd.driver.virtual import Twin
-from readerd.edge import http, inputs
+from readerd.edge import http, http_server, inputs
 from readerd.edge.broker import Connect
 from readerd.edge.inputs import OpenInput
 from readerd.edge.mqtt import connector
@@ -110,7 +110,7 @@ async def _live(
     """Start in the order of need, stop in reverse: door, runs, reader, broker."""
     socket_path = house.config.socket
     passed = passed_socket(socket_path)
-    listener = passed or http.bind_unix(socket_path)
+    listener = passed or http_server.bind_unix(socket_path)
     house.runner.resume()
     house.edge.commands.resume()
     broken = _Broken()
@@ -120,13 +120,14 @@ async def _live(
         house.feed,
         house.status,
         house.edge.verbs.resend,
+        house.metrics,
         broken.tell,
     )
     silence = asyncio.Event()
     publisher = group.create_task(house.edge.run(silence), name="publisher")
     bench = group.create_task(house.bench.run(), name="bench")
     house.watchdog.follow((publisher, bench))
-    door = http.serve(app, listener, None if passed else socket_path)
+    door = http_server.serve(app, listener, None if passed else socket_path)
     around = [group.create_task(work) for work in (door, broken.watch(), *beside)]
     on_ready(house)
     group.create_task(_warm())

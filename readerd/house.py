@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
 from typing import Any, Final
 
 from readerd import __version__
@@ -79,6 +80,31 @@ class House:
             "work": self.watchdog.complaint() or "ok",
             "broker": "connected" if self.edge.publisher.connected else "away",
         }
+
+    async def metrics(self) -> tuple[bytes, str]:
+        """The page of `GET /metrics` and its media type."""
+        await asyncio.to_thread(import_module, "readerd.edge.metrics")
+        from readerd.edge.metrics import CONTENT_TYPE, Facts, exposition  # see there
+
+        bridge, publisher = self.runner.scribe.bridge, self.edge.publisher
+        facts = Facts(
+            ok=bool(self.status()["ok"]),
+            state=self.bench.state,
+            labels={
+                "version": __version__,
+                "site": bridge.site,
+                "reader": bridge.reader,
+                "driver": bridge.driver,
+                "config_sha256": bridge.config_sha256,
+            },
+            store=self.store,
+            tally=self.runner.tally,
+            alarms=self.edge.alarms,
+            connected=publisher.connected,
+            connections=publisher.connections,
+            now=self.runner.scribe.now(),
+        )
+        return exposition(facts), CONTENT_TYPE
 
     def summary(self) -> str:
         """One line for whoever asks systemd."""

@@ -104,9 +104,7 @@ class Reload:
     def _tell(self, text: str, details: dict[str, JsonValue]) -> None:
         runner = self._house.runner
         details["config_sha256"] = runner.scribe.bridge.config_sha256
-        event = runner.scribe.event("config", text=text, details=details)
-        runner.store.record(event, runner.scribe.at())
-        runner.on_stored()
+        runner.tell("config", text=text, details=details)
 
 
 def _is_live(name: str) -> bool:

@@ -6,6 +6,7 @@ import click
 
 from readerd import __version__
 from readerd.cli import ask, author, doctor, gather, install, keep, science, serve, settle, simulate
+from readerd.cli.journald import ERROR, marked
 from readerd.errors import (
     ConfigError,
     InputError,
@@ -58,5 +59,5 @@ def run(arguments: list[str] | None) -> None:
         sys.stderr.close()
         sys.exit(141)
     except ReaderdError as error:
-        click.echo(f"readerd: {error}", err=True)
+        click.echo(marked(f"readerd: {error}", ERROR), err=True)
         sys.exit(next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1))

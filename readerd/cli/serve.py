@@ -2,12 +2,13 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import click
 
 from readerd.cli.options import json_option
-from readerd.errors import ConfigError
+from readerd.errors import ConfigError, ReaderdError
 
 _config = click.option(
     "--config",
@@ -26,19 +27,26 @@ def run(path: Path, verbose: bool) -> None:
     import asyncio
     import logging
 
+    from readerd.cli import log
+
     # One thread is faster for small matrices, and numpy starts in a third of the time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
+    log.to_stderr(logging.DEBUG if verbose else logging.INFO)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     from readerd.config import load_config
     from readerd.daemon import main
     from readerd.demo.twin import simulated
 
     config = load_config(path)
-    asyncio.run(main(config, twin=lambda: simulated(config.driver), load=lambda: load_config(path)))
+    try:
+        asyncio.run(
+            main(config, twin=lambda: simulated(config.driver), load=lambda: load_config(path))
+        )
+    except ReaderdError:
+        raise
+    except Exception:  # a bug: its traceback belongs into the log, and systemd starts us again
+        logging.getLogger("readerd").critical("ended by a bug", exc_info=True)
+        sys.exit(1)
 
 
 @click.command()

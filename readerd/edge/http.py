@@ -1,23 +1,16 @@
 """The local door: HTTP on a unix socket (and TCP, where enabled) for the CLI, scripts and curl.
 
 `POST /v1/runs` asks for a read; 202 and the run id mean that the journal has it. Refusals carry the
-contract's error code. The socket is made and bound here, because uvicorn would make it 0666 and let
-a second server take the path over without a word; signals stay the daemon's.
+contract's error code. What listens, and who is at the other end, is `http_server`'s business.
 """
 
 import asyncio
 import contextlib
-import errno
 import json
-import os
-import socket
-import stat
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Final
 
-import uvicorn
 from pydantic import JsonValue, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -27,8 +20,14 @@ from ulid import ULID
 
 from readerd.assay.layout import Binding, PlateMap
 from readerd.complaint import in_words
+from readerd.edge import peer
 from readerd.edge.bodies import AbortBody, B, CarrierBody, ReadBody, ReasonBody, ReviseBody
-from readerd.errors import ConfigError, ErrorCode, Mistake, RequestError, StoreError
+from readerd.errors import (
+    ErrorCode,
+    InstrumentError,
+    RequestError,
+    StoreError,
+)
 from readerd.payload import Operator, Trigger
 from readerd.run.audit import verify_file
 from readerd.run.feed import Feed
@@ -54,8 +53,10 @@ HEARTBEAT_S: Final = 15.0
 
 # What `GET /v1/status` and `/healthz` tell; the daemon composes it.
 Status = Callable[[], dict[str, Any]]
-# A run's newest result goes out again; its sequence number.
-Resend = Callable[[str], int]
+# A run's newest result goes out again, because somebody asked for it; its sequence number.
+Resend = Callable[[str, str], int]
+# The page of `GET /metrics` and its media type.
+Metrics = Callable[[], Awaitable[tuple[bytes, str]]]
 OnBroken = Callable[[StoreError], None]
 
 
@@ -65,10 +66,11 @@ def application(
     feed: Feed,
     status: Status,
     resend: Resend,
+    metrics: Metrics,
     on_broken: OnBroken,
 ) -> Starlette:
     """The one application, for every socket; `on_broken` is told when the journal fails."""
-    door = _Door(runner, store, feed, status, resend)
+    door = _Door(runner, store, feed, status, resend, metrics)
 
     async def broken(request: Request, error: Exception) -> Response:
         if isinstance(error, StoreError):
@@ -91,8 +93,9 @@ def application(
             Route("/v1/status", door.status),
             Route("/v1/events", door.events),
             Route("/healthz", door.healthz),
+            Route("/metrics", door.metrics),
         ],
-        exception_handlers={RequestError: _refusal, StoreError: broken},
+        exception_handlers={RequestError: _refusal, InstrumentError: _fault, StoreError: broken},
     )
 
 
@@ -103,15 +106,27 @@ async def _refusal(request: Request, error: Exception) -> Response:
     return JSONResponse(body, status_code=HTTP_STATUS.get(error.code, 422))
 
 
+async def _fault(request: Request, error: Exception) -> Response:
+    body = {"error": ErrorCode.READER_FAULT, "text": str(error)}
+    return JSONResponse(body, status_code=HTTP_STATUS[ErrorCode.READER_FAULT])
+
+
 class _Door:
     def __init__(
-        self, runner: Runner, store: Store, feed: Feed, status: Status, resend: Resend
+        self,
+        runner: Runner,
+        store: Store,
+        feed: Feed,
+        status: Status,
+        resend: Resend,
+        metrics: Metrics,
     ) -> None:
         self._runner = runner
         self._store = store
         self._feed = feed
         self._status = status
         self._resend = resend
+        self._metrics = metrics
 
     @contextlib.contextmanager
     def _refusals(self, verb: str, **details: JsonValue) -> Iterator[None]:
@@ -123,12 +138,13 @@ class _Door:
             raise
 
     async def submit(self, request: Request) -> Response:
-        with self._refusals("read"):
+        by = await _asked_by(request)
+        with self._refusals("read", by=by):
             body = await _body(request, ReadBody)
         ticket = self._runner.submit(
             RunRequest(
                 key=body.key or str(ULID()),
-                trigger=Trigger(kind=body.trigger, source="local socket"),
+                trigger=Trigger(kind=body.trigger, source=by),
                 plate=body.plate_barcode,
                 barcode_source="request" if body.plate_barcode else None,
                 assay=body.assay,
@@ -167,25 +183,25 @@ class _Door:
         return Response(found.model_dump_json(), media_type="application/json")
 
     async def revise(self, request: Request) -> Response:
-        run_id = request.path_params["run_id"]
-        with self._refusals("revise", run_id=run_id[:64]):
+        run_id, by = request.path_params["run_id"], await _asked_by(request)
+        with self._refusals("revise", by=by, run_id=run_id[:64]):
             body = await _body(request, ReviseBody)
             revised = self._runner.again.revise(
-                run_id, body.reason, plate_map=_plate_map(body), masks=body.masks
+                run_id, body.reason, by=by, plate_map=_plate_map(body), masks=body.masks
             )
         return JSONResponse({"run_id": run_id, **asdict(revised)})
 
     async def recover(self, request: Request) -> Response:
-        run_id = request.path_params["run_id"]
-        with self._refusals("recover", run_id=run_id[:64]):
+        run_id, by = request.path_params["run_id"], await _asked_by(request)
+        with self._refusals("recover", by=by, run_id=run_id[:64]):
             body = await _body(request, ReasonBody)
-            revision = await self._runner.again.recover(run_id, body.reason)
+            revision = await self._runner.again.recover(run_id, body.reason, by=by)
         return JSONResponse({"run_id": run_id, "revision": revision})
 
     async def resend(self, request: Request) -> Response:
-        run_id = request.path_params["run_id"]
-        with self._refusals("resend", run_id=run_id[:64]):
-            return JSONResponse({"run_id": run_id, "sequence": self._resend(run_id)})
+        run_id, by = request.path_params["run_id"], await _asked_by(request)
+        with self._refusals("resend", by=by, run_id=run_id[:64]):
+            return JSONResponse({"run_id": run_id, "sequence": self._resend(run_id, by)})
 
     async def outbox(self, request: Request) -> Response:
         """What has not reached the LIMS, oldest first."""
@@ -202,14 +218,17 @@ class _Door:
         return JSONResponse(asdict(found))
 
     async def abort(self, request: Request) -> Response:
-        with self._refusals("abort"):
+        by = await _asked_by(request)
+        with self._refusals("abort", by=by):
             body = await _body(request, AbortBody)
-            return JSONResponse({"run_id": self._runner.abort(body.run_id, body.reason)})
+            return JSONResponse({"run_id": self._runner.abort(body.run_id, body.reason, by=by)})
 
     async def carrier(self, request: Request) -> Response:
-        with self._refusals("carrier"):
+        by = await _asked_by(request)
+        with self._refusals("carrier", by=by):
             body = await _body(request, CarrierBody)
             await self._runner.bench.move_carrier(out=body.position == "out")
+        self._runner.tell("carrier", details={"position": body.position, "by": by})
         return JSONResponse({"position": body.position})
 
     async def status(self, request: Request) -> Response:
@@ -219,6 +238,10 @@ class _Door:
         status = self._status()
         told = {name: status[name] for name in ("ok", "checks")}
         return JSONResponse(told, status_code=200 if status["ok"] else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        page, media_type = await self._metrics()
+        return Response(page, media_type=media_type)
 
     async def events(self, request: Request) -> Response:
         return StreamingResponse(self._stream(), media_type="text/event-stream")
@@ -234,6 +257,14 @@ class _Door:
                     yield ": still here\n\n"
                 else:
                     yield f"event: {news.kind}\ndata: {news.message.model_dump_json()}\n\n"
+
+
+async def _asked_by(request: Request) -> str:
+    """Who asks, for the journal: the caller's user as the kernel says it, else its address."""
+    found: peer.Peer | None = getattr(request.state, "peer", None)
+    if found is not None:
+        return f"local socket {await peer.in_words(found)}"
+    return f"tcp {request.client.host}" if request.client else "local socket"
 
 
 def _plate_map(body: ReviseBody) -> PlateMap | None:
@@ -258,78 +289,3 @@ async def _body(request: Request, model: type[B]) -> B:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "body"
         raise RequestError(ErrorCode.INVALID_PAYLOAD, f"{where}: {in_words(first)}") from None
-
-
-def bind_unix(path: Path) -> socket.socket:
-    """A listening socket at `path`, 0660; ConfigError when it cannot be had."""
-    listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o117)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _clear_away(path)
-        listener.bind(str(path))
-        listener.listen(64)
-    except OSError as error:
-        listener.close()
-        mistake = Mistake("http.socket", f"{path}: {error.strerror or error}")
-        raise ConfigError("the local door", (mistake,)) from error
-    finally:
-        os.umask(before)
-    listener.setblocking(False)
-    return listener
-
-
-def _clear_away(path: Path) -> None:
-    """Remove what a daemon that died left behind; OSError when it is anything else."""
-    if not path.exists():
-        return
-    if not stat.S_ISSOCK(path.lstat().st_mode):
-        raise OSError(errno.EEXIST, "is there and is no socket")
-    with socket.socket(socket.AF_UNIX) as probe:
-        if probe.connect_ex(str(path)) == 0:
-            raise OSError(errno.EADDRINUSE, "another readerd answers there")
-    path.unlink()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers (the daemon owns the signals) and without its clock.
-
-    Its own main loop wakes ten times a second to look at a flag; ours waits until it is told.
-    """
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._told = asyncio.Event()
-
-    def leave(self) -> None:
-        self.should_exit = True
-        self._told.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def main_loop(self) -> None:
-        await self._told.wait()
-
-
-async def serve(app: Starlette, listener: socket.socket, path: Path | None) -> None:
-    """Serve on a bound socket until cancelled; then its path is gone, where it is ours."""
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        date_header=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = _Server(config)
-    task = asyncio.ensure_future(server.serve(sockets=[listener]))
-    try:
-        await asyncio.shield(task)
-    finally:
-        server.leave()
-        await task
-        listener.close()
-        if path is not None:
-            path.unlink(missing_ok=True)

@@ -153,6 +153,7 @@ class MqttEdge:
             self.receipts.connected()
 
     def _refuse(self, code: ErrorCode, text: str, details: dict[str, JsonValue]) -> None:
+        self._runner.tally.refusals[code] += 1
         scribe = self._runner.scribe
         event = scribe.event("refused", code=code, text=text, details=details)
         self._runner.store.record(event, scribe.at())

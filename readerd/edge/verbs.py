@@ -179,7 +179,8 @@ class Verbs:
         return Doing(run_id=ticket.run_id, duplicate=ticket.duplicate)
 
     def _abort(self, command: Command, args: AbortArgs) -> Doing:
-        run_id = self._runner.abort(args.run_id, f"asked for by {command.requester}")
+        by = f"mqtt {command.requester}"
+        run_id = self._runner.abort(args.run_id, f"asked for by {command.requester}", by=by)
         return Doing(run_id=run_id)
 
     def _replay(self, command: Command, args: ReplayArgs) -> Doing:
@@ -215,14 +216,16 @@ class Verbs:
         raise RequestError(ErrorCode.INVALID_PAYLOAD, f"args.stream: no stream {name!r} here")
 
     def _resend(self, command: Command, args: ResendArgs) -> Doing:
-        return Doing(data={"run_id": args.run_id, "sequence": self.resend(args.run_id)})
+        sequence = self.resend(args.run_id, f"mqtt {command.requester}")
+        return Doing(data={"run_id": args.run_id, "sequence": sequence})
 
-    def resend(self, run_id: str) -> int:
+    def resend(self, run_id: str, by: str) -> int:
         """The newest result of a run goes out again; its sequence number."""
         sequence = self._store.outbox.offer_again(run_id)
         if not sequence:
             text = f"no result of a run {run_id!r} in the journal"
             raise RequestError(ErrorCode.RUN_UNKNOWN, text)
+        self._runner.tell("resent", run_id=run_id, details={"sequence": sequence, "by": by})
         self._offer_again()
         return sequence
 

@@ -50,6 +50,7 @@ class Again:
         run_id: str,
         reason: str,
         *,
+        by: str | None = None,
         plate_map: PlateMap | None = None,
         masks: Mapping[str, str] | None = None,
     ) -> Revised:
@@ -79,7 +80,7 @@ class Again:
             outcome = self._outcome(run_id, basis)
         except InputError as error:
             raise RequestError(ErrorCode.INVALID_PAYLOAD, str(error)) from None
-        told = {"revision": basis.revision, **_named(basis.plate_map)}
+        told = {"revision": basis.revision, **_named(basis.plate_map), "by": by}
         telling = self._scribe.tell(run, plan, assay, outcome, "revised", text=reason, details=told)
         self._store.revise(run_id, telling)
         self._on_stored()
@@ -100,7 +101,7 @@ class Again:
         check_map(stored.plate_map, stored.wells, assay)
         return stored.plate_map
 
-    async def recover(self, run_id: str, reason: str) -> int:
+    async def recover(self, run_id: str, reason: str, *, by: str | None = None) -> int:
         """The plate that a failed or interrupted run had lost; the revision's number."""
         self._known(run_id)
         run, plan, assay = self._scribe.recall(run_id)
@@ -126,7 +127,7 @@ class Again:
             recovered=True,
         )
         outcome = self._quantified(run_id, delivered, measured.raw, basis)
-        told: dict[str, JsonValue] = {"revision": basis.revision}
+        told: dict[str, JsonValue] = {"revision": basis.revision, "by": by}
         telling = self._scribe.tell(
             run, plan, assay, outcome, "recovered", text=reason, details=told
         )

@@ -26,6 +26,7 @@ from readerd.run.bench import Bench
 from readerd.run.clock import ClockWatch
 from readerd.run.evidence import Evidence
 from readerd.run.feed import Feed
+from readerd.run.log_run import of_run
 from readerd.run.memory import StoredMap
 from readerd.run.plan import Rules, RunRequest, check_map, make_plan
 from readerd.run.progress import Progress
@@ -79,6 +80,7 @@ class Runner:
         self._current: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._abort_reason: str | None = None
+        self._abort_by: str | None = None
 
     @property
     def current_run(self) -> str | None:
@@ -108,7 +110,9 @@ class Runner:
         run_id = self.store.accept(new, self.scribe.at())
         self._current = run_id
         self._abort_reason = None
-        self._task = self.spawn(self._run(run_id, plan, assay, asyncio.get_running_loop().time()))
+        with of_run(run_id):  # the task keeps it
+            now_s = asyncio.get_running_loop().time()
+            self._task = self.spawn(self._run(run_id, plan, assay, now_s))
         return Ticket(run_id, duplicate=False)
 
     def evidence(self, run_id: str) -> Evidence:
@@ -130,12 +134,12 @@ class Runner:
             result=newest.payload.decode() if newest else None,
         )
 
-    def abort(self, run_id: str | None, reason: str) -> str:
+    def abort(self, run_id: str | None, reason: str, *, by: str | None = None) -> str:
         """Give up the run under way; its id. It ends as failed, the reader is parked."""
         if self._current is None or self._task is None or run_id not in (None, self._current):
             what = "no run" if run_id is None else f"run {run_id} is not the one that"
             raise RequestError(ErrorCode.STATE_MISMATCH, f"{what} is under way")
-        self._abort_reason = reason
+        self._abort_reason, self._abort_by = reason, by
         # A task cancelled before its first step never runs, and would end nothing.
         asyncio.get_running_loop().call_soon(self._task.cancel)
         return self._current
@@ -198,7 +202,12 @@ class Runner:
         return assay, make_plan(request, assay, identity, was_read, plate_map)
 
     def _refuse(self, request: RunRequest, refusal: RequestError) -> None:
-        details: dict[str, JsonValue] = {"key": request.key, "trigger": request.trigger.kind}
+        trigger = request.trigger
+        details: dict[str, JsonValue] = {
+            "key": request.key,
+            "trigger": trigger.kind,
+            "by": trigger.source,
+        }
         armed = self.arming.current
         self.refused(refusal, details, request.plate or (armed.plate if armed else None))
 
@@ -207,10 +216,24 @@ class Runner:
     ) -> None:
         """What was refused is journalled and told, whatever was asked for."""
         log.warning("refused code=%s plate=%s text=%s", refusal.code, plate, refusal.text)
+        self.tally.refusals[refusal.code] += 1
         event = self.scribe.event(
             "refused", subject=plate, code=refusal.code, text=refusal.text, details=details
         )
         self.store.record(event, self.scribe.at())
+        self.on_stored()
+
+    def tell(
+        self,
+        kind: str,
+        *,
+        run_id: str | None = None,
+        text: str | None = None,
+        details: dict[str, JsonValue] | None = None,
+    ) -> None:
+        """An event that changes no run: journalled, and told."""
+        event = self.scribe.event(kind, run_id=run_id, text=text, details=details)
+        self.store.record(event, self.scribe.at(), run_id)
         self.on_stored()
 
     # -- one plate ---------------------------------------------------------------------------
@@ -226,7 +249,7 @@ class Runner:
             started = self.scribe.event("started", run_id=run_id, subject=plan.plate)
             self.store.begin(run_id, self.scribe.at(), started)
             self.on_stored()
-            log.info("run=%s state=reading plate=%s assay=%s", run_id, plan.plate, assay.id)
+            log.info("state=reading plate=%s assay=%s", plan.plate, assay.id)
             if await self._measure(run_id, plan, assay):
                 jumped = self._clock is not None and self._clock.jumped_since(offset_s)
                 self._conclude(run_id, clock_jumped=jumped)
@@ -245,7 +268,8 @@ class Runner:
         )
         progress = Progress(run_id, plan, assay, self.feed)
         try:
-            measured = await self.bench.read(request, progress.on_strip)
+            with self.tally.read.timed(asyncio.get_running_loop().time):
+                measured = await self.bench.read(request, progress.on_strip)
         except RequestError as refusal:
             self._fail(run_id, Failure(code=refusal.code, phase="plan", text=refusal.text))
         except InstrumentError as error:
@@ -253,7 +277,8 @@ class Runner:
         except asyncio.CancelledError:
             if self._abort_reason is not None:  # we cancelled it ourselves: the task goes on
                 text = f"aborted: {self._abort_reason}"
-                self._fail(run_id, Failure(code="aborted", phase="read", text=text))
+                failure = Failure(code="aborted", phase="read", text=text)
+                self._fail(run_id, failure, details={"by": self._abort_by})
                 return False
             text = "readerd was stopped while the plate was being read"
             self._fail(run_id, Failure(code="interrupted", phase="read", text=text), "interrupt")
@@ -271,14 +296,15 @@ class Runner:
     def _conclude(self, run_id: str, *, clock_jumped: bool = False) -> None:
         """From the stored reading to the stored result: what a restart repeats."""
         run, plan, assay = self.scribe.recall(run_id)
-        outcome = self.again.conclude(run_id, clock_jumped=clock_jumped)
+        with self.tally.fit.timed():
+            outcome = self.again.conclude(run_id, clock_jumped=clock_jumped)
         result = outcome.result
         if result is None:
             raise RuntimeError(f"run {run_id} was quantified without a result")
         details: dict[str, JsonValue] = {"verdict": result.verdict}
         telling = self.scribe.tell(run, plan, assay, outcome, "completed", details=details)
         self.store.finish(run_id, telling)
-        log.info("run=%s state=done verdict=%s curve=%s", run_id, result.verdict, result.curve)
+        log.info("state=done verdict=%s curve=%s", result.verdict, result.curve)
         self._ended(run_id)
 
     def _fail(
@@ -288,6 +314,7 @@ class Runner:
         how: Literal["fail", "interrupt"] = "fail",
         *,
         evidence: bool = True,
+        details: dict[str, JsonValue] | None = None,
     ) -> None:
         run, plan, assay = self.scribe.recall(run_id)
         row = self.bench.evidence() if evidence else None
@@ -302,16 +329,20 @@ class Runner:
         )
         kind = "interrupted" if how == "interrupt" else "failed"
         telling = self.scribe.tell(
-            run, plan, assay, outcome, kind, code=failure.code, text=failure.text
+            *(run, plan, assay, outcome, kind),
+            code=failure.code,
+            text=failure.text,
+            details=details,
         )
         self.store.fail(run_id, how, failure.model_dump(mode="json"), row, telling)
-        log.warning("run=%s state=%s code=%s text=%s", run_id, kind, failure.code, failure.text)
+        log.warning("state=%s code=%s text=%s", kind, failure.code, failure.text)
         self._ended(run_id)
 
     def _ended(self, run_id: str) -> None:
         self._current = None
         run = self.store.run(run_id)
         if run is not None:
+            self.tally.runs[run.state] += 1
             self.feed.tell("run", RunEnded.model_validate({"run_id": run_id, "state": run.state}))
         self.on_stored()
 
@@ -320,19 +351,20 @@ class Runner:
     def resume(self) -> None:
         """Close what a former process left behind; READ is quantified again, nothing is re-read."""
         for run in self.store.unfinished():
-            if run.state == "read":
-                self._conclude(run.id)
-            elif run.state == "reading":
-                text = (
-                    "readerd ended while the plate was being read; it is not read again by itself"
-                )
-                failure = Failure(code="interrupted", phase="read", text=text)
-                self._fail(run.id, failure, "interrupt", evidence=False)
-            else:
-                failure = Failure(
-                    code="not_started", phase=None, text="readerd ended before the read began"
-                )
-                self._fail(run.id, failure, evidence=False)
+            with of_run(run.id):
+                self._close(run)
+
+    def _close(self, run: RunRow) -> None:
+        if run.state == "read":
+            self._conclude(run.id)
+        elif run.state == "reading":
+            text = "readerd ended while the plate was being read; it is not read again by itself"
+            failure = Failure(code="interrupted", phase="read", text=text)
+            self._fail(run.id, failure, "interrupt", evidence=False)
+        else:
+            text = "readerd ended before the read began"
+            failure = Failure(code="not_started", phase=None, text=text)
+            self._fail(run.id, failure, evidence=False)
 
 
 def _repeated(known: RunRow, request: RunRequest) -> Ticket:

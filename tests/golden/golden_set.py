@@ -43,7 +43,7 @@ BRIDGE = Bridge(site="lab1", reader="bench2", driver="biorad680", version="1", c
 IDENTITY = Identity(model="Model 680", wavelengths_nm=(405, 450, 490, 570, 595, 630, 655))
 KINDS = (
     "started", "completed", "failed", "interrupted", "refused", "revised", "recovered", "armed",
-    "disarmed", "plate_map", "clock", "config",
+    "disarmed", "plate_map", "clock", "config", "resent", "carrier",
 )  # fmt: skip
 
 
@@ -170,7 +170,7 @@ def events() -> Iterator[tuple[str, bytes]]:
             "01JNF6ZX9M2E7A4R8T1Y5W3Q6Q",
             AT,
             subject="PLT0001234",
-            run_id=None if kind in ("refused", "clock", "config") else RUN,
+            run_id=None if kind in ("refused", "clock", "config", "carrier") else RUN,
             code="busy" if kind == "refused" else None,
             text="run is under way" if kind == "refused" else None,
             details={"verdict": "pass"} if kind == "completed" else None,

@@ -136,6 +136,8 @@ async def test_what_the_door_refuses_is_journalled_and_told(
         assert [(one["kind"], one["details"]["verb"], one["code"]) for one in told] == [
             ("refused", verb, code) for _, _, verb, code in cases
         ]
+        by = told[1]["details"].pop("by")
+        assert by.startswith(f"local socket uid={os.getuid()}")
         assert told[1]["details"] == {"verb": "revise", "trigger": "http", "run_id": "R0"}
 
 

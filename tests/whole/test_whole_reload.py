@@ -18,6 +18,14 @@ from readerd.reload import LIVE, Reload, differences
 from tests.virtual_clock import run_virtual
 from tests.whole.virtual_house import Yes, a_read, ended, living, write_files
 
+MANY_CHANGES = (
+    ('port = "twin:"', 'port = "tcp://10.0.0.1:4001"'),
+    ('path = "journal.db"', 'path = "journal.db"\nretention_days = 7'),
+    ("127.0.0.1:1", "127.0.0.2:1"),
+    ("[http]", 'commands = ["ping"]\nrequired_receipts = ["lims"]\n[http]'),
+    ("[store]", '[plates]\nreread = "never"\n[store]'),
+)
+
 
 def events(house: House, kind: str = "config") -> list[dict[str, Any]]:
     """The data of all events of a kind, in order."""
@@ -84,14 +92,7 @@ def test_a_good_file_is_taken_over_and_names_what_needs_a_restart(tmp_path: Path
             reload = reloading(house, path)
             second = (tmp_path / "assays" / "il6.toml").read_text().replace("il6-elisa", "tnf")
             (tmp_path / "assays" / "tnf.toml").write_text(second)
-            new = edit(
-                path,
-                ('port = "twin:"', 'port = "tcp://10.0.0.1:4001"'),
-                ('path = "journal.db"', 'path = "journal.db"\nretention_days = 7'),
-                ("127.0.0.1:1", "127.0.0.2:1"),
-                ("[http]", 'commands = ["ping"]\nrequired_receipts = ["lims"]\n[http]'),
-                ("[store]", '[plates]\nreread = "never"\n[store]'),
-            )
+            new = edit(path, *MANY_CHANGES)
             await reload.once()
             [told] = events(house)
             assert told["details"] == {
