@@ -95,7 +95,8 @@ def _wait_for_run(daemon: "Door", body: dict[str, object]) -> dict[str, Any]:
     next(events)  # the stream is open: nothing of our run can be missed
     run_id = daemon.post("/v1/runs", body)["run_id"]
     answer: dict[str, Any] = daemon.get(f"/v1/runs/{run_id}")
-    with click.progressbar(length=1, label="reading", file=sys.stderr) as bar:
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(length=1, label="reading", file=sys.stderr, hidden=hidden) as bar:
         while answer["state"] not in FINAL_STATES:
             kind, news = next(events)
             if news.get("run_id") != run_id:
