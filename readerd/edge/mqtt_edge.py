@@ -8,6 +8,7 @@ from hashlib import sha256
 
 from pydantic import JsonValue
 
+from readerd.edge.alarms import ALARMS
 from readerd.edge.broker import Connect
 from readerd.edge.commands import Commands
 from readerd.edge.drain import OutboxRow
@@ -151,6 +152,9 @@ class MqttEdge:
     def _on_link(self, connected: bool) -> None:
         if connected:
             self.receipts.connected()
+            for code in ALARMS:  # what stands there may be from a daemon that was killed
+                if code not in self._standing:
+                    self.on_alarm(code, None)
 
     def _refuse(self, code: ErrorCode, text: str, details: dict[str, JsonValue]) -> None:
         self._runner.tally.refusals[code] += 1

@@ -24,6 +24,7 @@ from readerd.driver.address import PortAddress
 from readerd.driver.stream import LineSettings
 from readerd.driver.virtual import LINE_FAULTS, Fault, TwinSetup
 from readerd.edge import http
+from readerd.edge.alarms import ALARMS
 from readerd.edge.bodies import Body
 from readerd.edge.panel import BUTTON_LOST, LAMP_TOPIC, SCANNER_LOST
 from readerd.edge.publisher import (
@@ -216,6 +217,7 @@ def test_every_topic_and_alarm_stands_there() -> None:
         SCANNER_LOST,
         BUTTON_LOST,
     )
+    assert set(codes) == set(ALARMS)
     alarms = {f"alarm/{code}" for code in codes}
     directed = {"rsp/{requester}", "replay/{requester}"}
     rows = set(table(sections(MESSAGES)["Topics"])) - {"topic"}

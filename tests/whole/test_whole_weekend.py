@@ -4,6 +4,8 @@
 whole story.
 """
 
+import asyncio
+import random
 import sys
 from collections.abc import Callable
 from copy import deepcopy
@@ -12,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.whole.weekend_scene import Found, live
+from tests.virtual_clock import run_virtual
+from tests.whole.weekend_fate import HOUR_S
+from tests.whole.weekend_scene import Found, live, made_world
 from tests.whole.weekend_verdict import complaints, table
 
 # A slow machine needs longer than the usual minute; virtual time does not.
@@ -43,6 +47,26 @@ def test_the_same_seed_is_the_same_weekend_for_another_family_too(tmp_path: Path
     found, again = short("one"), short("two")
     require_well(found)
     assert found.story == again.story
+
+
+def test_what_a_killed_daemon_left_standing_is_taken_away(tmp_path: Path) -> None:
+    async def two_lives() -> tuple[bool, bool]:
+        world = made_world(random.Random(SEED), tmp_path)
+        topic = "readerd/v1/lab1/bench2/alarm/publish-refused"
+        world.broker.refuses.append(lambda name, payload: name.endswith("/event"))
+        await world.daemon.start()
+        working = asyncio.create_task(world.technician.work(HOUR_S))
+        await asyncio.sleep(HOUR_S)
+        await working
+        stood = topic in world.broker.retained
+        await world.daemon.kill()
+        world.broker.refuses.clear()
+        await world.daemon.start()
+        await asyncio.sleep(60)
+        await world.daemon.stop()
+        return stood, topic in world.broker.retained
+
+    assert run_virtual(two_lives()) == (True, False)
 
 
 def told_twice(found: Found) -> Found:

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,8 @@ from tests.whole.weekend_people import Daemon, Lims, Technician, WallClock, unti
 END_S: Final = 48 * HOUR_S
 LAST_PLATE_S: Final = 47 * HOUR_S
 SAMPLE_EVERY_S: Final = 6 * HOUR_S
+# The longest pause between two offers of an unanswered result, and a little.
+SETTLED_WITHIN_S: Final = HOUR_S + 300
 # A moment for a sample: nothing is under way. Looked for this often.
 LOOK_S: Final = 30.0
 # What changes from line to line: numbers, and everything behind a reason.
@@ -205,7 +207,7 @@ async def _weekend(
     seed: int, directory: Path, log: Log, driver: str, every_s: float, share: float
 ) -> Found:
     dice = random.Random(seed)
-    world = _world(dice, directory, log, driver, every_s)
+    world = made_world(dice, directory, log.be_deaf, driver, every_s)
     troubles = draw(dice, share)
     await world.lims.start()
     await world.daemon.start()
@@ -222,11 +224,18 @@ async def _weekend(
     return found
 
 
-def _world(dice: random.Random, directory: Path, log: Log, driver: str, every_s: float) -> World:
+def made_world(
+    dice: random.Random,
+    directory: Path,
+    deafen: Callable[[bool], None] = lambda deaf: None,
+    driver: str = "biorad680",
+    every_s: float = HOUR_S,
+) -> World:
+    """Everybody in their places; nothing has been started."""
     family, config = FAMILIES[driver], load_config(write_config(directory, driver))
     clock, broker = WallClock(), LoopBroker(dice)
     instrument = Instrument(catalog.find(driver), (family.stranger,))
-    daemon = Daemon(config, instrument, broker, clock, log.be_deaf)
+    daemon = Daemon(config, instrument, broker, clock, deafen)
     lims = Lims(directory / "lims.db", broker, WallClock(), dice)
     technician = Technician(daemon, instrument, every_s, dice)
     return World(family, clock, broker, instrument, daemon, lims, technician)
@@ -239,8 +248,19 @@ async def _watch(world: World, samples: list[Sample], share: float) -> None:
         await _calm(world)
         samples.append(_sample(world))
     await until(END_S * share)
+    await _settled(world)
     await _calm(world)
     samples.append(_sample(world))
+
+
+async def _settled(world: World) -> None:
+    """A result whose receipt was lost is offered again within an hour."""
+    house = world.daemon.house
+    assert house is not None
+    for _ in range(int(SETTLED_WITHIN_S / LOOK_S)):
+        if not house.store.outbox.unsettled(1):
+            break
+        await asyncio.sleep(LOOK_S)
 
 
 async def _calm(world: World) -> None:
