@@ -36,6 +36,7 @@ class Wire:
         line: LineSettings,
         *,
         time_scale: float = 1.0,
+        least_piece: int = 1,  # bytes that arrive together, where the line's speed has fewer
         deliver: Callable[[bytes], None] | None = None,
         hang_up: Callable[[], None] | None = None,
     ) -> None:
@@ -43,6 +44,7 @@ class Wire:
         self._twin = twin
         self._byte_s = line.seconds_per_byte * time_scale
         self._time_scale = time_scale
+        self._least_piece = least_piece
         self._deliver = deliver
         self._hang_up = hang_up
         self._powered_up_s = self._loop.time()
@@ -112,7 +114,7 @@ class Wire:
     def _usual_piece(self, data: bytes) -> int:
         if self._byte_s == 0:
             return max(1, len(data))
-        return max(1, int(LATENCY_S / self._byte_s))
+        return max(self._least_piece, int(LATENCY_S / self._byte_s))
 
     def _arm(self) -> None:
         if self._timer is not None:

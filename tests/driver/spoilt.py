@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from readerd.driver.codec import Decoder
 from readerd.driver.contract import Driver, OnStrip, Options
 from readerd.driver.link import Link
-from readerd.errors import InstrumentError, LinkLost
+from readerd.errors import GarbledReply, InstrumentError, LinkLost
 from readerd.plate import Identity, OpticalDensity, Reading, ReadRequest, Strip, Unread, complete
 from readerd_sim import DRIVER
 from readerd_sim.codec import AnswerDecoder, Command
@@ -232,6 +232,16 @@ class KnowsEverybody(Spoilt):
         return Identity(model="Simulated Reader")
 
 
+class WhoeverItIs(Spoilt):
+    """An identity that could not be had is made up."""
+
+    async def identify(self) -> Identity:
+        try:
+            return await self.inner.identify()
+        except InstrumentError:
+            return Identity(model="Some Reader")
+
+
 def bent(reading: Reading, bend: Callable[[float], float]) -> Reading:
     plates = {
         nm: tuple(v if isinstance(v, Unread) else bend(v) for v in plate)
@@ -303,6 +313,13 @@ def one_answer(data: bytes) -> bytes:
     return data
 
 
+def one_line_at_a_time(data: bytes) -> bytes:
+    """Who takes an answer in pieces for one that is broken, and says so properly."""
+    if data and not data.endswith(b"\n"):
+        raise GarbledReply("no line end")
+    return data
+
+
 class Hoards(Decoder[object]):
     begun = False
 
@@ -352,12 +369,14 @@ BROKEN_BY: list[tuple[str, Driver]] = [
     ("resend-can-be-cancelled", spoilt(HasAFlag)),
     ("survives-silence", asking(patience=100.0)),
     ("survives-garbage", feeding(text)),
+    ("survives-garbage", spoilt(WhoeverItIs)),
     ("survives-truncated", spoilt(KeepsWhatCame)),
     ("survives-a-flipped-bit", spoilt(KeepsWhatCame)),
     ("survives-a-stale-answer", feeding(one_answer)),
     ("survives-a-late-answer", spoilt(WaitsForQuiet)),
     ("survives-one-byte-chunks", feeding(whole_lines)),
     ("survives-coalesced-chunks", feeding(whole_lines)),
+    ("survives-one-byte-chunks", feeding(one_line_at_a_time)),
     ("survives-unplugging", spoilt(HopesForTheCable)),
     ("knows-a-stranger", spoilt(KnowsEverybody)),
     ("takes-any-bytes", replace(DRIVER, decoders={})),

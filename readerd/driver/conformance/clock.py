@@ -24,9 +24,11 @@ class _JumpingSelector(selectors.SelectSelector):
         self.now_s = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        # What is due already needs no system call; whoever else wakes this loop can wait for it.
-        ready = [] if timeout == 0 else super().select(0)
-        if ready or timeout == 0:
+        if timeout == 0:
+            return []  # something is due already; a file that is ready can wait for it
+        # The loop's own pipe wakes it for signals and threads, which this clock does not wait for.
+        ready = super().select(0) if len(self.get_map()) > 1 else []
+        if ready:
             return ready
         if timeout is None:
             raise Deadlock("nothing is ready and no timer is set")

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from readerd.driver.chemistry import Chemistry
@@ -21,24 +21,24 @@ T = TypeVar("T")
 
 # A line at 9600 baud brings 16 bytes at a time. Larger pieces change nothing but the time that a
 # rule takes: a plate still comes in enough of them to be given up in its middle, and what a fault
-# does to an answer does not hang on its pieces at all.
-PIECE, PIECE_WITH_FAULTS = 64, 256
+# does to an answer does not hang on its pieces at all. In bytes.
+LEAST_PIECE, LEAST_PIECE_WITH_FAULTS = 64, 512
 # Somebody stands there and waits.
 PORT_LADDER_S = 30.0
 
 
 class _Counted:
-    """The twin, and how often it gave each answer; its bytes come in pieces of this size."""
+    """The twin, and how often it gave each answer."""
 
-    def __init__(self, twin: Twin, answered: Counter[str], piece: int) -> None:
+    def __init__(self, twin: Twin, answered: Counter[str]) -> None:
         self._twin = twin
         self._answered = answered
-        self._piece = piece
 
     def receive(self, data: bytes, now_s: float) -> Sequence[Emission]:
         emissions = self._twin.receive(data, now_s)
-        self._answered.update(emission.step for emission in emissions)
-        return [replace(emission, piece=emission.piece or self._piece) for emission in emissions]
+        for emission in emissions:
+            self._answered[emission.step] += 1
+        return emissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,15 @@ class TwinStage:
         chemistry = Chemistry(format=self.format, plates=plates)
         setup = TwinSetup(chemistry=chemistry, faults=tuple(faults))
         answered: Counter[str] = Counter()
-        piece = PIECE_WITH_FAULTS if faults or stranger else PIECE
-        twin = _Counted(stranger or self.driver.twin(setup), answered, piece)
+        twin = _Counted(stranger or self.driver.twin(setup), answered)
+        piece = LEAST_PIECE_WITH_FAULTS if faults or stranger else LEAST_PIECE
         options = self.driver.example_options()
         line = self.driver.line(options)
         wires: list[Wire] = []
 
         async def open_stream() -> ByteStream:
             if not wires:
-                wires.append(Wire(twin, line))
+                wires.append(Wire(twin, line, least_piece=piece))
             return TwinStream(wires[0])
 
         subject = Subject(
