@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from readerd.cli.options import driver_argument
+from readerd.cli.options import driver_argument, named_values, settings_option
 
 if TYPE_CHECKING:
     from readerd.csvfile import PlateTable
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--format", type=click.Choice(["96", "384"]), help="Wells of the plate; without: all formats."
 )
-@click.option(
-    "--option", "settings", multiple=True, metavar="NAME=VALUE", help="An option of the driver."
-)
+@settings_option
 @click.option("--rule", "names", multiple=True, metavar="NAME", help="Only this rule, repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
 def conformance(
@@ -107,17 +105,8 @@ def _plate(path: Path) -> "PlateTable":
 def _options(driver: "Driver", settings: Sequence[str]) -> "Options":
     from pydantic import ValidationError
 
-    values: dict[str, object] = {}
-    for setting in settings:
-        name, sign, text = setting.partition("=")
-        if not sign:
-            raise click.UsageError(f"--option {setting}: write NAME=VALUE")
-        try:
-            values[name] = json.loads(text)
-        except ValueError:
-            values[name] = text
     try:
-        return driver.options.model_validate(values)
+        return driver.options.model_validate(named_values(settings))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

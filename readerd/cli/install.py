@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from readerd.cli.options import json_option, read_text
+from readerd.cli.options import json_option, named_values, read_text, settings_option
 from readerd.errors import InputError, Mistake, ReaderdError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ SAYS = {
 @click.argument("name")
 @click.option("--driver", metavar="NAME", help="The instrument; `readerd drivers` lists them.")
 @click.option("--port", help="Where it is attached, such as serial:/dev/serial/by-id/….")
+@settings_option
 @click.option("--site", metavar="NAME", help="First part of the topics.")
 @click.option("--broker", metavar="URL", help="mqtt://HOST[:PORT] or mqtts://HOST[:PORT].")
 @click.option("--assay", metavar="ID", help="The default assay.")
@@ -56,6 +57,7 @@ SAYS = {
 @json_option
 def install(
     name: str,
+    settings: tuple[str, ...],
     program: str | None,
     root: str,
     dry_run: bool,
@@ -75,7 +77,7 @@ def install(
     if uninstall:
         _take_away(disk, dry_run=dry_run, now=now, as_json=as_json)
         return
-    wanted = render.of_the_machine(_program(program)) + _of_the_reader(disk, told)
+    wanted = render.of_the_machine(_program(program)) + _of_the_reader(disk, told, settings)
     steps = disk.compare(wanted, overwrite=overwrite)
     if not dry_run:
         disk.install(wanted, steps)
@@ -99,12 +101,14 @@ def _program(given: str | None) -> Sequence[str]:
     return [str(script)] if os.access(script, os.X_OK) else [sys.executable, "-m", "readerd"]
 
 
-def _of_the_reader(disk: "Disk", told: Mapping[str, str | None]) -> "list[Wanted]":
+def _of_the_reader(
+    disk: "Disk", told: Mapping[str, str | None], settings: Sequence[str]
+) -> "list[Wanted]":
     """The reader's own files; none where they stand already and nobody says anything new."""
     from readerd.install.adapter import adapter
     from readerd.install.render import Answers, configuration, of_the_reader
 
-    if disk.holds(configuration(disk.name)) and not any(told.values()):
+    if disk.holds(configuration(disk.name)) and not (settings or any(told.values())):
         return []
     assays = _assays(told["assays"])
     answers = _answers(told, assays)
@@ -117,6 +121,7 @@ def _of_the_reader(disk: "Disk", told: Mapping[str, str | None]) -> "list[Wanted
             adapter=adapter(disk.name, answers["port"], _links),
             broker=answers["broker"],
             assay=answers["assay"],
+            options=named_values(settings),
             ca_file=told["ca_file"] or "",
             username=told["username"] or "",
             password=read_text(Path(password)).strip() if password else "",

@@ -1,5 +1,6 @@
 """What several verbs share: options, and files that people hand us."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,6 +30,27 @@ def reader_option(function: F) -> F:
 
 def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")(function)
+
+
+def settings_option(function: F) -> F:
+    text = "An option of the driver, repeatable."
+    return click.option("--option", "settings", multiple=True, metavar="NAME=VALUE", help=text)(
+        function
+    )
+
+
+def named_values(settings: Sequence[str]) -> dict[str, object]:
+    """NAME=VALUE each, a value as JSON or else as it stands. UsageError for anything else."""
+    values: dict[str, object] = {}
+    for setting in settings:
+        name, sign, text = setting.partition("=")
+        if not sign:
+            raise click.UsageError(f"--option {setting}: write NAME=VALUE")
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
 
 
 def door(reader: str | None) -> "Door":

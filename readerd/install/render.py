@@ -4,7 +4,7 @@ import json
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -29,6 +29,7 @@ class Answers:
     adapter: Adapter
     broker: str
     assay: str
+    options: Mapping[str, object] = field(default_factory=dict)
     ca_file: str = ""
     username: str = ""
     password: str = ""
@@ -114,11 +115,12 @@ def _quoted(word: str) -> str:
 def reader_toml(name: str, answers: Answers) -> str:
     """The shipped example with the answers in it; its comments stay."""
     password = answers.username and "mqtt-password"
-    values: Mapping[str, str] = {
+    values: Mapping[str, object] = {
         "reader.site": answers.site,
         "reader.id": name,
         "reader.driver": answers.driver,
         "reader.port": answers.adapter.port,
+        "reader.options": answers.options,
         "assays.default": answers.assay,
         "store.path": f"/var/lib/readerd/{name}/journal.db",
         "mqtt.url": answers.broker,
@@ -130,7 +132,7 @@ def reader_toml(name: str, answers: Answers) -> str:
     return filled(shipped("bench2.toml").replace("bench2", name), values)
 
 
-def filled(example: str, values: Mapping[str, str]) -> str:
+def filled(example: str, values: Mapping[str, object]) -> str:
     """An example with values in its lines, `section.key` each; an empty value changes nothing."""
     lines, section, left = [], "", {key for key, value in values.items() if value}
     for line in example.splitlines():
@@ -147,12 +149,19 @@ def filled(example: str, values: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(line: str, key: str, value: str) -> str:
+def _line(line: str, key: str, value: object) -> str:
     """The line with another value, its comment in the column where it was."""
     _, mark, comment = line.removeprefix("# ").partition("  # ")
-    new = f"{key} = {json.dumps(value, ensure_ascii=False)}"
+    new = f"{key} = {_toml(value)}"
     column = len(line) - len(comment) - len("# ") if mark else 0
     return f"{new.ljust(max(column - 1, 0))} # {comment.strip()}" if mark else new
+
+
+def _toml(value: object) -> str:
+    """Text, numbers and lists are as in JSON; of what stands by name the sign is another."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{name} = {_toml(one)}' for name, one in value.items())} }}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _check(name: str, text: str, assays: Mapping[str, str]) -> None:

@@ -255,3 +255,16 @@ def test_words_of_a_program_are_systemds() -> None:
 def test_an_example_without_a_line_for_an_answer_is_a_bug() -> None:
     with pytest.raises(ValueError, match=r"no line for a\.c"):
         filled("[a]\nb = 1\n", {"a.b": "2", "a.c": "3"})
+
+
+def test_what_a_driver_must_be_told_is_asked_for_and_written(machine: Machine) -> None:
+    answers = ("--port", "tcp://10.0.3.17:4001", *ANSWERS[4:], "--driver", "biorad550")
+    said = machine.install("bench1", *answers, code=78)
+    assert "reader.options.filters_nm: is missing" in said
+    told = ("--option", "filters_nm=[405, 450, 0, 570]", "--option", "checksum=A")
+    machine.install("bench1", *answers, *told)
+    config = load_config(machine.at("/etc/readerd/bench1.toml"))
+    assert config.options.model_dump(include={"filters_nm", "checksum"}) == {
+        "filters_nm": (405, 450, 0, 570),
+        "checksum": "A",
+    }
