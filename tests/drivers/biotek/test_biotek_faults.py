@@ -4,6 +4,11 @@ Virtual time. While it measures, the instrument hears nothing but the halt. The 
 line outlive the connections, so an answer that comes late comes into the port that was opened
 since. Before every read another plate is laid: a read that succeeds must show that plate and no
 other.
+
+What a line can do at each step of identify, read and park the house rules try on every driver
+(`survives-…` in `test_conformance_all.py`). Here is what they cannot know: what the instrument
+itself does, the steps that options add, a twin that is deaf while it reads, and that no bit may
+change a well.
 """
 
 import asyncio
@@ -17,10 +22,11 @@ from readerd.errors import ErrorCode, InstrumentError, RequestError
 from tests.drivers.biotek.biotek_bench import DUAL, PLATE_1, PLATE_2, SINGLE, Bench, now_s
 
 LINE_KINDS = (
-    "silence", "garbage", "garbage:2000", "truncate", "truncate:3", "flip", "flip:-1", "flip:-3",
-    "stale", "late:2", "late:30", "late:400", "split", "coalesce", "unplug", "unplug:4", "nak",
-    "error:0400", "error:A101", "busy:20", "busy:200",
+    "garbage", "garbage:2000", "truncate", "truncate:3", "stale", "late:2", "late:400", "split",
+    "coalesce", "unplug", "unplug:4",
 )  # fmt: skip
+FLIPS = ("flip", "flip:-1", "flip:-3")
+OWN_KINDS = ("nak", "error:0400", "error:A101", "busy:20", "busy:200", "silence", "late:30")
 DATA_KINDS = ("bad-checksum", "abort", "abort:7", "operator-stop")
 DATA_STEPS = ("S-data", "O-data")
 # The conversations of each verb, and how often each step was answered when `settle` has been
@@ -31,6 +37,7 @@ ELX_STEPS = {
     "read": ("n", "q", "e", "W", "A", "temperature", "k", "V", "V-table", "r", "S", "S-data"),
     "park": ("X", "e"),
 }
+ADDED_BY_OPTIONS = ("A", "temperature", "k", "r")
 ELX_OPTIONS = {"admit_first": True, "temperature": True, "speed": "fast", "baud": 9600}
 SYNERGY_SETTLED = {"e": 2, "C": 1}
 SYNERGY_STEPS = {
@@ -56,7 +63,11 @@ def cases() -> list[tuple[str, str, str, str]]:
     for name, steps in (("elx808", ELX_STEPS), ("synergyh1", SYNERGY_STEPS)):
         for verb, names in steps.items():
             for step in names:
-                kinds = [*LINE_KINDS]
+                kinds = [*OWN_KINDS]
+                if verb != "identify":
+                    kinds += FLIPS
+                if verb == "park" or step in ADDED_BY_OPTIONS:
+                    kinds += LINE_KINDS
                 if step in DATA_STEPS:
                     kinds = [kind for kind in kinds if not kind.startswith(("nak", "busy"))]
                     kinds += DATA_KINDS
