@@ -1,4 +1,7 @@
-"""A session of two plates that loses its power at one commit: `plug_child.py JOURNAL N before`.
+"""Sessions of two plates that lose their power at one commit, each a process of its own.
+
+Each line `N before JOURNAL` on the standard input starts one by forking what is imported already;
+the line that comes back is its exit code.
 
 The first press comes twice, the second plate follows. The process dies (no clean-up, no flush) at
 the Nth COMMIT of the session: right before it is carried out, or right after. It prints how many
@@ -9,6 +12,7 @@ import os
 import sys
 from pathlib import Path
 
+import readerd.assay.quantify  # noqa: F401 - so that no session imports it
 from tests.run.run_scene import Scene, play, request
 
 
@@ -44,5 +48,21 @@ def die() -> None:
     os._exit(9)
 
 
+def forked(journal: Path, number: int, moment: str) -> int:
+    """The exit code of a child that plays one session."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            main(journal, number, moment)
+            code = 0
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    for line in sys.stdin:
+        number, moment, journal = line.rstrip("\n").split(" ", 2)
+        print(forked(Path(journal), int(number), moment), flush=True)  # noqa: T201 - to the test

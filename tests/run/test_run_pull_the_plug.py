@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,15 +23,37 @@ LEFT = ["", "accepted", "reading", "read", "", "accepted", "reading", "read", ""
 CLOSED = {"accepted": "failed", "reading": "interrupted", "read": "done"}
 
 
-def session(journal: Path, number: int, moment: str) -> int:
-    arguments = [sys.executable, str(CHILD), str(journal), str(number), moment]
-    path = {"PYTHONPATH": str(CHILD.parents[2])}
-    return subprocess.run(arguments, check=False, timeout=60, env={**os.environ, **path}).returncode
+Session = Callable[[Path, int, str], int]
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    """`session(journal, N, moment)` plays one in a process of its own; its exit code."""
+    # One thread: what is forked must not lose any.
+    more = {"PYTHONPATH": str(CHILD.parents[2]), "OPENBLAS_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, str(CHILD)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **more},
+    ) as forks:
+        stdin, stdout = forks.stdin, forks.stdout
+        assert stdin is not None
+        assert stdout is not None
+
+        def play_one(journal: Path, number: int, moment: str) -> int:
+            stdin.write(f"{number} {moment} {journal}\n")
+            stdin.flush()
+            return int(stdout.readline())
+
+        yield play_one
+        stdin.close()
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("number", range(1, COMMITS + 1))
-def test_die_at_a_commit(number: int, moment: str, tmp_path: Path) -> None:
+def test_die_at_a_commit(number: int, moment: str, tmp_path: Path, session: Session) -> None:
     journal = tmp_path / "j.db"
     assert session(journal, number, moment) == 9
     carried_out = number - (moment == "before")
@@ -60,5 +83,5 @@ def test_die_at_a_commit(number: int, moment: str, tmp_path: Path) -> None:
     play(journal, next_process)
 
 
-def test_there_are_no_more_commits_than_were_tried(tmp_path: Path) -> None:
+def test_there_are_no_more_commits_than_were_tried(tmp_path: Path, session: Session) -> None:
     assert session(tmp_path / "j.db", COMMITS + 1, "before") == 0
