@@ -11,8 +11,9 @@ from collections.abc import Callable
 from readerd.driver.contract import OnStrip
 from readerd.driver.link import Link
 from readerd.driver.planning import refuse_unfitted
-from readerd.errors import ErrorCode, GarbledReply, RequestError
+from readerd.errors import ErrorCode, GarbledReply, InstrumentFault, RequestError
 from readerd.plate import Identity, OpticalDensity, Reading, ReadRequest, Strip, well_name
+from readerd_biotek.complaints import REFUSED, text_of
 from readerd_biotek.conversation import Conversation, require_part
 from readerd_biotek.elx_codec import (
     CARRIER_IN,
@@ -82,12 +83,23 @@ class Elx808:
         if self._link.dirty:
             await self._talk.resync("identify")
         identity = await self.who("identify")
-        # Reading the last error clears it, unless it is fatal or a self-test is required.
+        await self._require_no_error()
+        return identity
+
+    async def _require_no_error(self) -> None:
+        """Reading the last error clears it, unless it is fatal or a self-test is required [V]."""
         await self._link.ask(
             LAST_ERROR, done_decoder(), within_s=self._options.reply_timeout_s, phase="last error"
         )
-        await self._talk.ask(LAST_ERROR, done_decoder(), "standing error")
-        return identity
+        try:
+            await self._talk.ask(LAST_ERROR, done_decoder(), "standing error")
+        except InstrumentFault as error:
+            if error.needs_human or error.code == REFUSED:
+                raise
+            text = f"{text_of(error.code)}; it stands after it was read: a self-test is required"
+            raise InstrumentFault(
+                error.code, text, needs_human=True, phase=error.phase, tail=error.tail
+            ) from None
 
     async def read(self, request: ReadRequest, on_strip: OnStrip) -> Reading:
         """One endpoint plate, all wavelengths in one pass."""

@@ -232,15 +232,16 @@ def test_the_readers_no_has_its_code_and_its_text(
     Bench(faults=(fault,)).run(talk)
 
 
-def test_an_error_that_stands_is_told_by_identify() -> None:
+@pytest.mark.parametrize(("code", "says"), [("A101", "off and on"), ("0911", "self-test is")])
+def test_an_error_that_stands_is_told_by_identify_and_needs_a_person(code: str, says: str) -> None:
     async def talk(bench: Bench) -> None:
         await bench.reader.park()
-        with pytest.raises(InstrumentFault, match="off and on") as caught:
+        with pytest.raises(InstrumentFault, match=f"{code}.*{says}") as caught:
             await bench.reader.identify()
         assert caught.value.needs_human
         assert (await bench.reader.identify()).model == "ELx808"
 
-    Bench(faults=("error@o#2:A101",)).run(talk)
+    Bench(faults=(f"error@o#2:{code}",)).run(talk)
 
 
 def test_an_error_of_the_past_is_read_away() -> None:
