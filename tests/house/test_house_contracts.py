@@ -4,6 +4,7 @@ The tree is copied once; each case plants one bad import in the copy, runs `lint
 expects exactly the contract it aims at to be reported broken. The unplanted copy keeps them all.
 """
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,16 @@ CONTRACTS: dict[str, dict[str, Any]] = {
 DRIVERS = {path.parent.name for path in (ROOT / "drivers").glob("*/__init__.py")}
 # A second driver is entered in the copy's contracts, so that two drivers can know each other.
 PLANTED_DRIVER = "readerd_planted"
+
+LINT = """
+import contextlib, io, json, sys
+from importlinter.cli import lint_imports
+for _ in sys.stdin:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        code = lint_imports(no_logo=True, cache_dir=sys.argv[1])
+    print(json.dumps([code, said.getvalue()]), flush=True)
+"""
 
 # contract, file of the copy, the line planted at its end
 VIOLATIONS = [
@@ -71,18 +83,35 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+@pytest.fixture(scope="module")
+def linter(tree: Path) -> Iterator["Linter"]:
+    # The copy comes before the editable install; the width keeps a name on one line.
+    path = f"{tree}:{tree / 'drivers'}"
+    with subprocess.Popen(
+        [sys.executable, "-c", LINT, str(tree.with_name("cache"))],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield Linter(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
 @pytest.mark.parametrize(
     ("contract", "file", "line"), VIOLATIONS, ids=[f"{v[0]}-{v[1]}" for v in VIOLATIONS]
 )
 def test_planted_import_breaks_its_contract_and_no_other(
-    tree: Path, contract: str, file: str, line: str
+    tree: Path, linter: "Linter", contract: str, file: str, line: str
 ) -> None:
     with planted(tree / file, line):
-        assert broken(tree) == {CONTRACTS[contract]["name"]}
+        assert linter.broken() == {CONTRACTS[contract]["name"]}
 
 
-def test_the_tree_as_it_stands_keeps_every_contract(tree: Path) -> None:
-    assert broken(tree) == set()
+def test_the_tree_as_it_stands_keeps_every_contract(linter: "Linter") -> None:
+    assert linter.broken() == set()
 
 
 def test_every_contract_is_broken_by_some_case() -> None:
@@ -119,24 +148,21 @@ def planted(file: Path, line: str) -> Iterator[None]:
             file.write_bytes(before)
 
 
-def broken(tree: Path) -> set[str]:
-    """The names of the contracts that `lint-imports` reports broken in the tree."""
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("lint-imports"),
-            "--no-logo",
-            "--cache-dir",
-            str(tree.with_name("cache")),
-        ],
-        cwd=tree,
-        # The copy comes before the editable install; the width keeps a name on one line.
-        env={**os.environ, "PYTHONPATH": f"{tree}:{tree / 'drivers'}", "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if not re.search(r"^Contracts: \d+ kept, \d+ broken", done.stdout, re.MULTILINE):
-        pytest.fail(done.stdout + done.stderr, pytrace=False)
-    names = set(re.findall(r"^(.+) BROKEN$", done.stdout, re.MULTILINE))
-    assert (done.returncode != 0) == bool(names)
-    return names
+@dataclass
+class Linter:
+    """`lint-imports` in a tree, as often as it is asked, in one process that imports it once."""
+
+    process: subprocess.Popen[str]
+
+    def broken(self) -> set[str]:
+        """The names of the contracts that it reports broken."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        code, said = json.loads(self.process.stdout.readline())
+        if not re.search(r"^Contracts: \d+ kept, \d+ broken", said, re.MULTILINE):
+            pytest.fail(said, pytrace=False)
+        names = set(re.findall(r"^(.+) BROKEN$", said, re.MULTILINE))
+        assert (code != 0) == bool(names)
+        return names
