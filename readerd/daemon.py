@@ -107,7 +107,7 @@ async def _live(
     stop: asyncio.Event,
     on_ready: Callable[[House], None],
 ) -> None:
-    """Start in the order of need, stop in reverse: door, runs, reader, broker."""
+    """Start in the order of need, stop in reverse: runs, door, reader, broker."""
     socket_path = house.config.socket
     passed = passed_socket(socket_path)
     listener = passed or http_server.bind_unix(socket_path)
@@ -133,17 +133,27 @@ async def _live(
     group.create_task(_warm())
     await stop.wait()
     notify("STOPPING=1", status("stopping"))
-    await _end(*around)
-    await _end(*runs.tasks)
-    await _end(bench)
-    await _last_rows(house)
+    await _leave(house, runs, around, bench)
     silence.set()
     await publisher
 
 
+async def _leave(
+    house: House, runs: "_Runs", around: Sequence[asyncio.Task[None]], bench: asyncio.Task[None]
+) -> None:
+    """Everything but the broker's side, which tells what the others have still to say."""
+    house.runner.close()
+    await _end(*runs.tasks)
+    house.feed.end()  # whoever waits for a run has heard how it ended
+    await _end(*around)
+    await _end(bench)
+    await _last_rows(house)
+
+
 def _beside(house: House, reread: Reread | None) -> list[Work]:
     """What goes on beside the plates until the stop."""
-    house.feed.call(lambda news: _tell_systemd(house, news))
+    if os.environ.get("NOTIFY_SOCKET"):
+        house.feed.call(lambda news: _tell_systemd(house, news))
     work: list[Work] = [_pulse(house), _retain(house), house.panel.run()]
     if reread is not None:
         work.append(Reload(house, reread.load).run(reread.asked))
@@ -259,10 +269,10 @@ async def main(
         expected, bugs = group.split(ReaderdError)
         if expected is None or bugs is not None:
             raise
-        raise _first(expected) from None
+        raise first_of(expected) from None
 
 
-def _first(group: BaseExceptionGroup[ReaderdError]) -> ReaderdError:
+def first_of(group: BaseExceptionGroup[ReaderdError]) -> ReaderdError:
     """The first error itself: groups lie in groups where a part has tasks of its own."""
     first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first

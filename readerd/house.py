@@ -16,6 +16,7 @@ from readerd.edge.inputs import OpenInput
 from readerd.edge.mqtt_edge import MqttEdge
 from readerd.edge.panel import Panel, furnish
 from readerd.edge.presence import Presence
+from readerd.edge.stall import Stall
 from readerd.edge.watchdog import Watchdog
 from readerd.payload import RunEnded, encode
 from readerd.run.bench import Bench
@@ -153,7 +154,8 @@ def wire(
     edge = _edge(config, runner, presence, panel, connect, now)
     upkeep = _upkeep(config, runner, clock, edge)
     promises = (*bench.promises, edge.publisher.promise)
-    watchdog = Watchdog(store.journal, [one.broken for one in promises])
+    stall = Stall(edge.publisher, store.outbox)
+    watchdog = Watchdog(store.journal, [*(one.broken for one in promises), stall.complaint])
     house = House(config, store, bench, feed, runner, presence, edge, upkeep, panel, watchdog)
     feed.call(panel.heard)
     feed.call(lambda news: _tell_edge(house, news))

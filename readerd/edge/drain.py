@@ -133,6 +133,11 @@ class Drain:
         if self._echoes is not None:
             self._echoes.heard(topic, payload)
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is under way, held back, or too large to go."""
+        return not (self._flights or self._answered or self._held_until or self._too_large)
+
     async def run(self, connection: Connection) -> None:
         """Drain into this connection until BrokerLost or cancellation."""
         self._flights.clear()

@@ -256,6 +256,8 @@ class _Door:
                 except TimeoutError:
                     yield ": still here\n\n"
                 else:
+                    if news.kind == "end":
+                        return
                     yield f"event: {news.kind}\ndata: {news.message.model_dump_json()}\n\n"
 
 

@@ -106,6 +106,11 @@ class Publisher:
         """Whether a broker has welcomed us and we have not lost it since."""
         return self._connection is not None
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether a broker is there and nothing is on its way to it."""
+        return self.connected and self._drain.is_at_rest
+
     def wake(self) -> None:
         """A row was stored: offer it now."""
         self._drain.wake()

@@ -50,8 +50,8 @@ GRACE_S = 10.0
 CARRIER_S = 30.0
 # A port opens at once or not at all; a serial one does it in a thread that nobody can cancel.
 OPEN_S = 30.0
-# A stop must end within 10 s (issue of the service); parking may take this much of it.
-PARK_ON_STOP_S = 4.0
+# A stop must end within 10 s and should within 3; parking may take this much of it.
+PARK_ON_STOP_S = 2.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,17 @@ QUEUE_LENGTH = 64
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """One line of the feed: `kind` is state, progress or run."""
+    """One line of the feed: `kind` is state, progress or run; to watchers also end, the last."""
 
     kind: str
     message: BaseModel
+
+
+class _Nothing(BaseModel):
+    pass
+
+
+END = News("end", _Nothing())
 
 
 class Feed:
@@ -30,6 +37,13 @@ class Feed:
         news = News(kind, message)
         for listener in self._listeners:
             listener(news)
+        self._put(news)
+
+    def end(self) -> None:
+        """Let the watchers go: the daemon stops."""
+        self._put(END)
+
+    def _put(self, news: News) -> None:
         for queue in self._queues:
             if queue.full():
                 queue.get_nowait()

@@ -81,6 +81,7 @@ class Runner:
         self._task: asyncio.Task[None] | None = None
         self._abort_reason: str | None = None
         self._abort_by: str | None = None
+        self._is_closed = False
 
     @property
     def current_run(self) -> str | None:
@@ -174,7 +175,13 @@ class Runner:
         stored = self.store.memory.plate_map(request.plate)
         return stored.assay if stored else None
 
+    def close(self) -> None:
+        """Begin nothing more: the daemon stops."""
+        self._is_closed = True
+
     def _require_idle(self) -> None:
+        if self._is_closed:
+            raise RequestError(ErrorCode.READER_OFFLINE, "readerd is being stopped")
         if self._current is not None:
             raise RequestError(ErrorCode.BUSY, f"run {self._current} is under way")
         if (why := self.store.journal.lacks_room()) is not None:

@@ -191,20 +191,6 @@ def test_a_second_daemon_is_refused_and_the_first_stays(
     assert first.end() == 0
 
 
-def test_sigterm_in_a_read_with_the_broker_down_is_a_clean_end(
-    start: Start, bench: MakeBench
-) -> None:
-    here, program = up(start, bench, 1)
-    run = json.loads(here.ask("read", "--plate", "PLT1", "--json").stdout)["run_id"]
-    program.until("state=reading")
-    assert program.end(signal.SIGTERM) == 0
-    again = start("run", "--config", "bench2.toml")
-    again.until("reader=ready")
-    shown = json.loads(here.ask("show", run, "--json").stdout)["data"]
-    assert (shown["acquisition"], shown["failure"]["code"]) == ("failed", "interrupted")
-    assert again.end(signal.SIGINT) == 0
-
-
 def test_sigkill_in_a_read_is_told_at_the_next_start(start: Start, bench: MakeBench) -> None:
     here, program = up(start, bench, 1)
     run = json.loads(here.ask("read", "--plate", "PLT1", "--json").stdout)["run_id"]

@@ -132,6 +132,24 @@ def test_a_part_that_hangs_withholds_it(
     run_virtual(main())
 
 
+def test_a_message_that_nobody_carries_withholds_it(tmp_path: Path, heard: Heard) -> None:
+    async def main() -> None:
+        async with living(write_files(tmp_path)) as house:
+            await house.bench.until_ready()
+            await watch(house, heard, 60)
+            scribe = house.runner.scribe
+            house.store.record(scribe.event("clock"), scribe.at())  # and nobody is woken
+            stuck = await watch(house, heard, 60)
+            assert [line for line in stuck if "nothing is under way to the broker" in line]
+            house.runner.on_stored()
+            await asyncio.sleep(1)
+            again = await watch(house, heard, 60)
+            assert not [line for line in again if "stuck" in line]
+            assert again["WATCHDOG=1"] >= 4
+
+    run_virtual(main())
+
+
 def test_a_task_that_ended_withholds_it(tmp_path: Path, heard: Heard) -> None:
     async def main() -> None:
         async with living(write_files(tmp_path)) as house:
