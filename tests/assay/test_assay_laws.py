@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from readerd.assay.curve.fit import Calibration, fit_standards
-from readerd.assay.curve.models import EQUATIONS, NAMES, log_dose, log_of, theta_from, value
+from readerd.assay.curve.models import EQUATIONS, NAMES, log_dose, log_of, slope, theta_from, value
 from readerd.assay.curve.settings import CurveSettings, WeightKind
 from readerd.assay.quantify import provisional, quantify
 from readerd.plate import Unread
@@ -54,7 +55,9 @@ def test_scaling_the_doses_scales_the_concentrations(
     other = fit_of([dose * factor for dose in x], y, weighting)
     assert (one.curve is None) == (other.curve is None)
     if one.curve is None or other.curve is None:
-        assert one.fit.reason == other.fit.reason
+        # hopeless standards: the numbers in the reason are those of a fit that nothing determines
+        reasons = [re.sub(r"[\d.]+", "0", each.fit.reason or "") for each in (one, other)]
+        assert reasons[0] == reasons[1] != ""
         return
     asked = np.array([0.3, 0.6, 0.9])
     there, exists = one.curve.log_dose(asked)
@@ -155,8 +158,14 @@ def test_inversion_undoes_prediction(
     log_x = np.array([math.log(curve["c"]) + u])
     y = value(sigmoid, theta, log_x)
     back, exists = log_dose(sigmoid, theta, y)
-    assert bool(exists[0])
-    np.testing.assert_allclose(np.exp(back), np.exp(log_x), rtol=1e-7)
+    # What the response's own last bits are worth in ln x: much where the curve is flat.
+    steep = float(np.abs(slope(sigmoid, theta, log_x))[0])
+    bits = max(abs(params["a"]), abs(params["d"])) / steep + abs(float(log_x[0])) + 1.0
+    error = 4.0 * float(np.finfo(float).eps) * bits
+    if bool(exists[0]):
+        assert abs(float(back[0] - log_x[0])) <= error
+    else:
+        assert error > 0.1, "the response is its asymptote only where nothing can be told any more"
 
 
 @given(curves, seeds)
