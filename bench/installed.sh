@@ -33,8 +33,14 @@ for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs/ca-certific
     if [ -e "$file" ]; then cp "$file" "$root$file"; fi
 done
 
+# What this run writes goes with it.
+rm -rf "$directory/upper" "$directory/work"
+mkdir -p "$directory/upper" "$directory/work" "$directory/machine"
+mount -t overlay -o "lowerdir=$root,upperdir=$directory/upper,workdir=$directory/work" \
+    overlay "$directory/machine"
+root=$directory/machine
+
 say "a clean clone of HEAD in /opt/readerd"
-rm -rf "$root/opt/readerd" "$root/srv/readerd.git"
 git clone --quiet --bare "$here" "$root/srv/readerd.git"
 mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev"
@@ -94,15 +100,16 @@ files >"$directory/before"
 
 say "readerd install bench1 --now"
 inside readerd install bench1 --driver biorad680 --site lab1 --broker mqtt://127.0.0.1:1883 \
-    --assay il6-elisa --port serial:/run/readerd/bench1.pty --now
+    --assay il6-elisa --port serial:/run/twin/bench1.pty --now
 inside usermod -aG readerd-operators technician
 
 say "again: nothing to change"
 inside readerd install bench1 | tail -1
 
 say "a twin on a pseudo-terminal that belongs to readerd, as an adapter belongs to dialout"
-as readerd 'readerd twin biorad680 --pty /run/readerd/bench1.pty --time-scale 0.1' >"$directory/twin.log" &
-until inside test -e /run/readerd/bench1.pty; do sleep 0.2; done
+inside install -d -o readerd /run/twin
+as readerd 'readerd twin biorad680 --pty /run/twin/bench1.pty --time-scale 0.1' >"$directory/twin.log" &
+until inside test -e /run/twin/bench1.pty; do sleep 0.2; done
 # The daemon looks again on its own after 1 to 60 s; asking makes it look now.
 for _ in $(seq 60); do
     as technician 'readerd status' | grep -q 'bench1: ready' && break
@@ -132,10 +139,10 @@ sleep 1
 inside sed -i '/^nonsense = 1/d' /etc/readerd/bench1.toml
 inside systemctl reload readerd@bench1
 sleep 1
-inside journalctl --no-pager -o cat -u readerd@bench1 | grep -i -e reload -e config | tail -4
+inside journalctl --no-pager -o cat -u readerd@bench1 | grep -e readerd.reload | tail -6
 
 say "killed: a question that comes meanwhile waits, and is answered by the next"
-inside kill -9 "$main"
+inside sh -c "kill -9 $main"
 time as technician 'readerd status' | head -1
 inside systemctl show readerd@bench1 -p ActiveState,NRestarts
 
@@ -160,7 +167,6 @@ inside rm /tmp/whole.toml
 
 say "readerd install bench1 --uninstall --now"
 inside readerd install bench1 --uninstall --now
-inside pkill -f 'readerd twin' || true
 files >"$directory/after"
 say "what is there now and was not before"
 comm -13 "$directory/before" "$directory/after"
