@@ -41,6 +41,12 @@ class Program:
                 start_new_session=True,  # a broker that starts more processes ends with them
             )
 
+    def tell(self, number: signal.Signals) -> None:
+        """To the process alone, which must run."""
+        if self.process is None:
+            raise RuntimeError(f"{self.arguments[0]} does not run")
+        self.process.send_signal(number)
+
     def end(self, number: signal.Signals) -> None:
         """A second time does nothing."""
         if self.process is not None:
