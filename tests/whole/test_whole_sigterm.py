@@ -14,8 +14,10 @@ import pytest
 from readerd.daemon import first_of
 from readerd.demo.broker import Broker
 from readerd.edge.door import Door
-from readerd.errors import ReaderdError, StoreError
+from readerd.errors import ErrorCode, ReaderdError, RequestError, StoreError
+from tests.virtual_clock import run_virtual
 from tests.whole.test_whole_door import MakeBench, up
+from tests.whole.virtual_house import a_read, living, write_files
 from tests.whole.whole_bench import Bench, Program, Start
 
 # Half a second here; 10 s is the promise, and a loaded machine may be slow.
@@ -117,6 +119,20 @@ def test_idle_with_a_watcher_and_a_broker(
         assert Door(here.directory / "bench2.sock").get("/v1/status")["ok"]
         assert stopped_s(program) < STOP_WITHIN_S
     assert journal_of(here) == {"health": [("ok",)], "runs": [], "waiting": []}
+
+
+def test_who_asks_during_a_stop_is_refused(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with living(write_files(tmp_path)) as house:
+            await house.bench.until_ready()
+            house.runner.close()
+            with pytest.raises(RequestError) as refusal:
+                house.runner.submit(a_read("k1", "PLT1"))
+            assert refusal.value.code == ErrorCode.READER_OFFLINE
+            assert "stopped" in refusal.value.text
+            assert house.store.newest(1) == []
+
+    run_virtual(main())
 
 
 def test_the_error_itself_is_told_wherever_it_came_from() -> None:
