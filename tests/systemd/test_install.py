@@ -1,6 +1,10 @@
 """`readerd install` below a root of its own: what it writes, leaves alone and takes away."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -183,6 +187,42 @@ def test_a_password_is_seen_by_nobody(machine: Machine, tmp_path: Path) -> None:
     assert (settings.username, Path(settings.password_file).name) == ("bench1", "mqtt-password")
     machine.install("bench1", "--uninstall")
     assert not password.exists()
+
+
+def test_at_a_terminal_it_asks_for_what_it_was_not_told(machine: Machine) -> None:
+    master, slave = pty.openpty()
+    try:
+        asked = subprocess.Popen(
+            (
+                sys.executable,
+                "-m",
+                "readerd",
+                "install",
+                "bench1",
+                "--root",
+                str(machine.root),
+                "--program",
+                PROGRAM,
+                "--port",
+                "twin:",
+            ),
+            stdin=slave,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.write(master, b"sim\n\nmqtt://broker.example\n\n")  # an empty line takes the default
+        out, questions = asked.communicate(timeout=30)
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert asked.returncode == 0, questions
+    assert "+ /etc/readerd/bench1.toml" in out
+    for question in ("Instrument (", "Site [lab1]: ", "Broker [", "Default assay [il6-elisa]: "):
+        assert question in questions
+    config = load_config(machine.at("/etc/readerd/bench1.toml"))
+    assert (config.reader.driver, config.reader.site) == ("sim", "lab1")
+    assert config.mqtt.url == "mqtt://broker.example"
 
 
 @pytest.mark.parametrize(
