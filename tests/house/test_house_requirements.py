@@ -4,6 +4,8 @@ import ast
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -60,11 +62,17 @@ def test_what_is_imported_is_asked_for(folder: str, name: str) -> None:
     optional = [line for extra in EXTRAS.values() for line in extra]
     lines = WANTED[name] + optional
     asked = {canonicalize_name(Requirement(line).name) for line in lines} | {"readerd"}
-    owners = packages_distributions()
+    owners = installed()
     for file in (ROOT / folder).rglob("*.py"):
         for package in imported(file):
             distributions = {canonicalize_name(owner) for owner in owners.get(package, [package])}
             assert distributions & asked, f"{file.relative_to(ROOT)} imports {package}"
+
+
+@cache
+def installed() -> Mapping[str, list[str]]:
+    """Who brought each importable name; seconds, so it is asked once."""
+    return packages_distributions()
 
 
 def imported(file: Path) -> set[str]:
