@@ -30,17 +30,25 @@ def status(reader: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer))
         return
+    for line in status_lines(answer):
+        click.echo(line)
+
+
+def status_lines(answer: dict[str, Any]) -> Iterator[str]:
+    """The answer of `GET /v1/status` for people; standing alarms last, a line each."""
     state, outbox = answer["state"], answer["outbox"]
     instrument = answer["instrument"] or {}
     why = f" ({state['reason']})" if state["reason"] else ""
     run = f", run {state['run_id']}" if state["run_id"] else ""
     armed = f", plate {state['plate_barcode']}" if state["plate_barcode"] else ""
     broker = "connected" if answer["mqtt"]["connected"] else "not connected"
-    click.echo(f"reader   {answer['site']}/{answer['reader']}: {state['state']}{armed}{run}{why}")
-    click.echo(f"device   {instrument.get('model') or 'not known yet'} on {answer['port']}")
-    click.echo(f"broker   {answer['mqtt']['url']}: {broker}")
+    yield f"reader   {answer['site']}/{answer['reader']}: {state['state']}{armed}{run}{why}"
+    yield f"device   {instrument.get('model') or 'not known yet'} on {answer['port']}"
+    yield f"broker   {answer['mqtt']['url']}: {broker}"
     waiting = [f"{outbox[name]} {said}" for name, said in WAITING.items() if outbox[name]]
-    click.echo(f"outbox   {', '.join(waiting) or 'everything has arrived'}")
+    yield f"outbox   {', '.join(waiting) or 'everything has arrived'}"
+    for code, text in answer["alarms"].items():
+        yield f"alarm    {code}: {text}"
 
 
 @click.command()

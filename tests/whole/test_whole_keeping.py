@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from readerd.cli.ask import status_lines
 from readerd.daemon import wall_clock
 from readerd.demo.broker import Broker
 from readerd.edge.door import Door
@@ -157,6 +158,7 @@ async def test_store_full_stands_as_an_alarm_until_there_is_room(
             assert refused["error"] == "store_full"
             house.upkeep.look()
             assert "store-full" in house.edge.alarms
+            assert [*status_lines(house.status())][-1].startswith("alarm    store-full: ")
             db.execute("PRAGMA max_page_count=1000000")
             house.upkeep.look()
             assert "store-full" not in house.edge.alarms
