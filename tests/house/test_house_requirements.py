@@ -83,11 +83,14 @@ def imported(file: Path) -> set[str]:
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.partition(".")[0])
-    ours = {"readerd", "tests", "bench"} | {
-        path.parent.name for path in ROOT.glob("drivers/*/__init__.py")
-    }
-    beside = {path.stem for path in (ROOT / "tests").rglob("*")}
-    return names - set(sys.stdlib_module_names) - ours - beside
+    return names - set(sys.stdlib_module_names) - ours()
+
+
+@cache
+def ours() -> set[str]:
+    """What stands in this tree, the parts that tests import from beside them too."""
+    drivers = {path.parent.name for path in ROOT.glob("drivers/*/__init__.py")}
+    return {"readerd", "tests", "bench", *drivers, *(p.stem for p in (ROOT / "tests").rglob("*"))}
 
 
 def pinned(name: str) -> dict[str, list[str]]:
