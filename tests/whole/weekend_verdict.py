@@ -146,6 +146,7 @@ def _said(found: Found) -> Iterator[str]:
         "WARNING run.bench: reader=recovering": reader + failed,
         "INFO run.bench: reader=ready": 2 * reader + failed + found.starts,
         "WARNING run.runner: run=": failed,
+        "WARNING run.upkeep: clock": 2 * _troubles(found, ("clock",)),  # summer time sets no clock
         "ERROR": 0,
         "CRITICAL": 0,
     }.items():
