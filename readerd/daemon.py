@@ -8,11 +8,14 @@ import asyncio
 import logging
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from readerd.config import Config
 from readerd.driver.transport import open_transport
@@ -36,8 +39,11 @@ log = logging.getLogger(__name__)
 HEALTH_EVERY_S = 60.0
 # A stop ends within 10 s; this much of it is for rows that the stop itself stored.
 LAST_ROWS_S = 2.0
+# An import that was begun ends in this time; nothing else in a thread is worth waiting for.
+LAST_THREADS_S = 2.0
 
-
+P = ParamSpec("P")
+T = TypeVar("T")
 Work = Coroutine[Any, Any, None]
 
 
@@ -239,6 +245,40 @@ async def _end(*tasks: asyncio.Task[None]) -> None:
         await asyncio.wait(tasks)
 
 
+class Aside(ThreadPoolExecutor):
+    """A thread for each thing that blocks: none waits for another's, and the end for none.
+
+    asyncio's own pool is small and its end waits for ever: with a name server that hangs, a stop
+    had waited for it, and a command to the reader had stood in line behind the broker's name.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._running: set[threading.Thread] = set()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+
+        def work() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(fn(*args, **kwargs))
+                except BaseException as error:  # it belongs to whoever waits for the result
+                    future.set_exception(error)
+            self._running.discard(threading.current_thread())
+
+        thread = threading.Thread(target=work, name="aside", daemon=True)
+        self._running.add(thread)
+        thread.start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Returns within LAST_THREADS_S; who blocks longer is left behind."""
+        until_s = time.monotonic() + (LAST_THREADS_S if wait else 0.0)
+        for thread in list(self._running):
+            thread.join(max(0.0, until_s - time.monotonic()))
+
+
 async def main(
     config: Config,
     twin: Callable[[], Twin] | None = None,
@@ -249,6 +289,7 @@ async def main(
     SIGHUP reads the configuration again with `load`.
     """
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.set_default_executor(Aside())
     reread = Reread(load) if load else None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
