@@ -10,13 +10,13 @@ from readerd_biorad import DRIVER_550
 from readerd_biorad.absdata import PlateData, row_values
 from readerd_biorad.codec import AcknowledgementScan, Counters, Reply
 from readerd_biorad.dialect import MODEL_550
-from tests.drivers.biorad.model680 import DUAL, PLATE_2, Bench, commands, identified
+from tests.drivers.biorad.model680 import DUAL, PLATE_2, Bench, commands, identified, simulated
 
 ALONE = ReadRequest(wavelengths_nm=(450,))
 
 
 def bench_550(*faults: str, **options: Any) -> Bench:
-    return Bench(faults, driver=DRIVER_550, options=options)
+    return simulated(faults, driver=DRIVER_550, options=options)
 
 
 def sample() -> bytes:

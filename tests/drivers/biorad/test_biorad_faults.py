@@ -9,17 +9,14 @@ What a line can do at each step of identify, read and park the house rules try o
 itself does, the step to which only a wrong checksum leads, and that no bit may change a well.
 """
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable
-
 import pytest
 
 from readerd.driver.contract import Driver
 from readerd.driver.stream import LineSettings
 from readerd.errors import InstrumentError
 from readerd_biorad import DRIVER, DRIVER_550
-from tests.drivers.biorad.model680 import DUAL, PLATE_1, PLATE_2, Bench, now_s
+from tests.drivers.biorad.model680 import DUAL, PLATE_1, PLATE_2, Bench, now_s, simulated
+from tests.drivers.twin_bench import given_up, tried
 
 # How often each command was answered when `settle` has been through once: park and identify.
 SETTLED = {"AQ": 2, "ID": 2, "FSTATUS": 1, "RL": 2, "MR": 0, "RPLATE": 0, "RTPLATE": 0}
@@ -78,37 +75,19 @@ async def read_a_new_plate(bench: Bench, number: int) -> bool:
     return plates is not None
 
 
-async def settle(bench: Bench) -> None:
-    bound_s = now_s() + SETTLED_WITHIN_S
-    await bench.settle()
-    assert now_s() <= bound_s
-
-
 async def conversation(bench: Bench, verb: str) -> None:
-    await settle(bench)
+    await bench.settle_within(SETTLED_WITHIN_S)
     for number in (1, 2):
         if verb == "read":
             await read_a_new_plate(bench, number)
         elif verb == "identify":
-            await tried(bench, bench.reader.identify(), bench.settings.reply_timeout_s * 5)
+            await tried(bench.reader.identify(), bench.settings.reply_timeout_s * 5)
         else:
-            reading = asyncio.create_task(read_a_new_plate(bench, number))
-            await asyncio.sleep(4)  # the plate is being read
-            reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reading  # in the second round the fault may have ended it before
+            await given_up(read_a_new_plate(bench, number), 4)  # the plate is being read
             bound_s = bench.link.remaining_s() + 8 * bench.settings.reply_timeout_s
-            await tried(bench, bench.reader.park(), bound_s)
-        await settle(bench)
+            await tried(bench.reader.park(), bound_s)
+        await bench.settle_within(SETTLED_WITHIN_S)
     assert await read_a_new_plate(bench, 3)
-
-
-async def tried(bench: Bench, verb: Awaitable[object], within_s: float) -> None:
-    """The verb ends in time: well, or with a stated failure."""
-    began_s = now_s()
-    with contextlib.suppress(InstrumentError):
-        await verb
-    assert now_s() - began_s <= within_s
 
 
 @pytest.mark.parametrize(("verb", "step", "kind"), CASES)
@@ -128,7 +107,9 @@ def try_twice(driver: Driver, verb: str, step: str, kind: str) -> None:
     faults = [at(kind, step, verb)]
     if step == "RTPLATE":  # asked for after a wrong checksum only
         faults.append(at("bad-checksum", "RPLATE"))
-    Bench(tuple(faults), line=LINE, driver=driver).run(lambda bench: conversation(bench, verb))
+    simulated(tuple(faults), faster_line=LINE, driver=driver).run(
+        lambda bench: conversation(bench, verb)
+    )
 
 
 @pytest.mark.parametrize("offset", range(0, 1300, 13))
@@ -136,24 +117,24 @@ def test_a_flipped_byte_never_changes_a_plate(offset: int) -> None:
     """Wherever the bit flips: the right plate, or a failure that says so."""
 
     async def talk(bench: Bench) -> None:
-        await settle(bench)
+        await bench.settle_within(SETTLED_WITHIN_S)
         for number in (1, 2):
             await read_a_new_plate(bench, number)
-            await settle(bench)
+            await bench.settle_within(SETTLED_WITHIN_S)
         assert await read_a_new_plate(bench, 3)
 
-    Bench((f"flip@RPLATE#1-2:{offset}",), line=LINE).run(talk)
+    simulated((f"flip@RPLATE#1-2:{offset}",), faster_line=LINE).run(talk)
 
 
 @pytest.mark.parametrize("size", [0, 1, 44, 45, 104, 600, 1282, 1290, 1299])
 def test_a_plate_that_breaks_off_anywhere(size: int) -> None:
     async def talk(bench: Bench) -> bool:
-        await settle(bench)
+        await bench.settle_within(SETTLED_WITHIN_S)
         first = await read_a_new_plate(bench, 1)
-        await settle(bench)
+        await bench.settle_within(SETTLED_WITHIN_S)
         assert await read_a_new_plate(bench, 2)
         return first
 
     # the last line ends are filling: the plate is whole without them
-    assert Bench((f"truncate@RPLATE#1:{size}",), line=LINE).run(talk) == (size >= 1298)
-    assert Bench((f"unplug@RPLATE#1:{size}",), line=LINE).run(talk) == (size >= 1298)
+    assert simulated((f"truncate@RPLATE#1:{size}",), faster_line=LINE).run(talk) == (size >= 1298)
+    assert simulated((f"unplug@RPLATE#1:{size}",), faster_line=LINE).run(talk) == (size >= 1298)

@@ -12,7 +12,7 @@ from readerd.driver.transport import open_transport
 from readerd.errors import LinkLost
 from readerd_biorad.dialect import MODEL_680
 from readerd_biorad.reader import EiaReader
-from tests.drivers.biorad.model680 import DUAL, PLATE_2, Bench
+from tests.drivers.biorad.model680 import DUAL, PLATE_2, Bench, simulated
 
 # Everything here takes milliseconds; this is only how long a failure may hang.
 SOON_S = 10.0
@@ -50,7 +50,7 @@ async def plug_in(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 
 async def test_the_plate_is_the_same_over_every_port(plug_in: Opens) -> None:
-    bench = Bench()
+    bench = simulated()
     async with asyncio.timeout(SOON_S):
         reader = await plug_in(bench)
         await reader.identify()
@@ -61,7 +61,7 @@ async def test_the_plate_is_the_same_over_every_port(plug_in: Opens) -> None:
 
 
 async def test_unplugged_in_mid_plate_twice_and_plugged_in_again(plug_in: Opens) -> None:
-    bench = Bench(("unplug@RPLATE#1-2:600",))
+    bench = simulated(("unplug@RPLATE#1-2:600",))
     async with asyncio.timeout(SOON_S):
         for _ in range(2):
             reader = await plug_in(bench)
@@ -77,7 +77,7 @@ async def test_unplugged_in_mid_plate_twice_and_plugged_in_again(plug_in: Opens)
 
 
 async def test_a_daemon_that_died_in_mid_read_leaves_no_plate_to_the_next(plug_in: Opens) -> None:
-    bench = Bench()
+    bench = simulated()
     async with asyncio.timeout(SOON_S):
         reader = await plug_in(bench)
         await reader.identify()

@@ -16,7 +16,15 @@ from readerd.plate import Identity, ReadRequest, Strip, Unread
 from readerd_biorad import DRIVER
 from readerd_biorad.options import Model680Options
 from readerd_biorad.reader import EiaReader
-from tests.drivers.biorad.model680 import DUAL, PLATE_2, Bench, commands, identified, now_s
+from tests.drivers.biorad.model680 import (
+    DUAL,
+    PLATE_2,
+    Bench,
+    commands,
+    identified,
+    now_s,
+    simulated,
+)
 
 SINGLE = ReadRequest(wavelengths_nm=(450,))
 
@@ -28,7 +36,7 @@ def test_identify_says_model_and_fitted_filters_and_gives_the_panel_back() -> No
         assert commands(bench) == ["AQ", "ID", "AQ", "ID", "FSTATUS", "RL"]
         assert not bench.link.dirty
 
-    Bench(filters_nm=(None, 450, None, 570)).run(talk)
+    simulated(filters_nm=(None, 450, None, 570)).run(talk)
 
 
 def test_a_dual_read_is_one_pass_and_every_cell_as_the_wire_has_it() -> None:
@@ -46,7 +54,7 @@ def test_a_dual_read_is_one_pass_and_every_cell_as_the_wire_has_it() -> None:
         assert reading.notes[0] == ("checksum rule A (rows with their line ends, modulo 256) held")
         assert reading.notes[1].startswith("instrument clock 01/02/2024 10:11:")
 
-    Bench(filters_nm=(None, 450, None, 570)).run(talk)
+    simulated(filters_nm=(None, 450, None, 570)).run(talk)
 
 
 def test_wavelengths_come_in_the_order_of_the_request() -> None:
@@ -58,7 +66,7 @@ def test_wavelengths_come_in_the_order_of_the_request() -> None:
         assert await bench.read(SINGLE) == bench.expected(SINGLE)
         assert "RPLATE 1 0 H 2" in commands(bench)
 
-    Bench(options={"speed": "fast", "shake_speed": "high"}).run(talk)
+    simulated(options={"speed": "fast", "shake_speed": "high"}).run(talk)
 
 
 def test_strips_are_rows_and_come_before_the_plate_is_whole() -> None:
@@ -77,7 +85,7 @@ def test_strips_are_rows_and_come_before_the_plate_is_whole() -> None:
         assert tuple(seen.values()) == bench.expected()[450]
         assert times[-1] - times[0] > 1.0  # 1200 bytes at 9600 baud
 
-    Bench().run(talk)
+    simulated().run(talk)
 
 
 @pytest.mark.parametrize("rule", ["A", "B", "C"])
@@ -89,7 +97,7 @@ def test_auto_takes_each_reading_of_the_checksum_and_notes_which(rule: str) -> N
         assert reading.notes[0].startswith(f"checksum rule {rule} (")
         assert "RTPLATE" not in commands(bench)
 
-    Bench(twin_options={"checksum": rule}).run(talk)
+    simulated(twin_options={"checksum": rule}).run(talk)
 
 
 def test_a_fixed_rule_takes_no_other() -> None:
@@ -100,7 +108,7 @@ def test_a_fixed_rule_takes_no_other() -> None:
         assert commands(bench)[-4:] == ["RPLATE 2 0 L 2 4", "RTPLATE", "RTPLATE", "RL"]
         assert not bench.link.dirty
 
-    Bench(twin_options={"checksum": "B"}, options={"checksum": "A"}).run(talk)
+    simulated(twin_options={"checksum": "B"}, options={"checksum": "A"}).run(talk)
 
 
 def test_ignoring_the_checksum_is_noted() -> None:
@@ -110,7 +118,7 @@ def test_ignoring_the_checksum_is_noted() -> None:
         assert dict(reading.plates) == bench.expected()
         assert reading.notes[0] == "checksum not verified (option checksum = ignore)"
 
-    Bench(("bad-checksum",), options={"checksum": "ignore"}).run(talk)
+    simulated(("bad-checksum",), options={"checksum": "ignore"}).run(talk)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +142,7 @@ def test_a_damaged_transfer_is_asked_for_again_and_never_measured_again(
         noted = f"transfer {transfers} of this plate was the first with a right checksum"
         assert (noted in reading.notes) == (transfers > 1)
 
-    Bench(faults).run(talk)
+    simulated(faults).run(talk)
 
 
 def test_transfers_are_bounded_and_the_instrument_is_released() -> None:
@@ -147,7 +155,7 @@ def test_transfers_are_bounded_and_the_instrument_is_released() -> None:
         assert commands(bench)[-2:] == ["RTPLATE", "RL"]
         assert not bench.link.dirty
 
-    Bench(("bad-checksum",), options={"transfers": 2}).run(talk)
+    simulated(("bad-checksum",), options={"transfers": 2}).run(talk)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +179,7 @@ def test_what_the_instrument_cannot_do_is_refused_before_a_byte_is_sent(
         assert caught.value.code is code
         assert commands(bench) == []
 
-    Bench().run(talk)
+    simulated().run(talk)
 
 
 def test_a_missing_filter_is_refused_in_one_line_that_names_the_fitted_ones() -> None:
@@ -187,13 +195,14 @@ def test_a_missing_filter_is_refused_in_one_line_that_names_the_fitted_ones() ->
         alternative = ReadRequest(wavelengths_nm=(450, 630))
         assert await bench.read(alternative) == bench.expected(alternative)
 
-    Bench(("missing-filter:570",)).run(talk)
+    simulated(("missing-filter:570",)).run(talk)
 
 
 def test_resend_is_a_transfer_of_the_last_plate() -> None:
     async def talk(bench: Bench) -> None:
-        assert isinstance(bench.reader, Resender)
-        assert not isinstance(bench.reader, Carrier)
+        reader: object = bench.reader
+        assert isinstance(reader, Resender)
+        assert not isinstance(reader, Carrier)
         await identified(bench)
         reading = await bench.reader.read(DUAL, bench.strips.append)
         bench.lay(PLATE_2)
@@ -203,7 +212,7 @@ def test_resend_is_a_transfer_of_the_last_plate() -> None:
         assert commands(bench)[-5:] == ["AQ", "ID", "FSTATUS", "RTPLATE", "RL"]
         assert await bench.read() == bench.expected()  # and now the plate that lies there
 
-    Bench().run(talk)
+    simulated().run(talk)
 
 
 def test_resend_without_a_plate_is_the_instruments_refusal() -> None:
@@ -214,7 +223,7 @@ def test_resend_without_a_plate_is_the_instruments_refusal() -> None:
         assert caught.value.phase == "RTPLATE"
         assert commands(bench)[-1] == "RL"
 
-    Bench().run(talk)
+    simulated().run(talk)
 
 
 @pytest.mark.parametrize("step", ["FSTATUS#2", "MR", "RPLATE"])
@@ -227,7 +236,7 @@ def test_a_stop_at_the_front_panel_is_the_operators_release(step: str) -> None:
         assert not bench.link.dirty
         assert await bench.read() == bench.expected()
 
-    Bench((f"operator-stop@{step if '#' in step else step + '#1'}",)).run(talk)
+    simulated((f"operator-stop@{step if '#' in step else step + '#1'}",)).run(talk)
 
 
 def test_error_numbers_get_their_texts_from_the_options() -> None:
@@ -238,7 +247,7 @@ def test_error_numbers_get_their_texts_from_the_options() -> None:
         assert caught.value.phase == "RPLATE"
         assert commands(bench)[-1] == "RL"
 
-    Bench(("error@RPLATE:42",), options={"error_texts": {"0042": "lamp too weak"}}).run(talk)
+    simulated(("error@RPLATE:42",), options={"error_texts": {"0042": "lamp too weak"}}).run(talk)
 
 
 def test_refused_counters_are_a_note_and_not_a_lost_plate() -> None:
@@ -248,7 +257,7 @@ def test_refused_counters_are_a_note_and_not_a_lost_plate() -> None:
         assert dict(reading.counters) == {}
         assert reading.notes[0] == "maintenance counters refused with 0042"
 
-    Bench(("error@MR:42",)).run(talk)
+    simulated(("error@MR:42",)).run(talk)
 
 
 def test_counters_can_be_left_out() -> None:
@@ -257,7 +266,7 @@ def test_counters_can_be_left_out() -> None:
         assert await bench.read() == bench.expected()
         assert "MR" not in commands(bench)
 
-    Bench(options={"counters": False}).run(talk)
+    simulated(options={"counters": False}).run(talk)
 
 
 def test_another_model_is_the_wrong_instrument_and_is_left_at_rest() -> None:
@@ -270,7 +279,7 @@ def test_another_model_is_the_wrong_instrument_and_is_left_at_rest() -> None:
         with pytest.raises(WrongInstrument):
             await bench.read()
 
-    Bench(("wrong-instrument:0550",)).run(talk)
+    simulated(("wrong-instrument:0550",)).run(talk)
 
 
 def test_options_are_typed_and_strict() -> None:
@@ -288,7 +297,7 @@ def test_the_driver_value_says_what_it_is() -> None:
         (-3.5, 3.5),
     )
     assert DRIVER.line(Model680Options(rtscts=True)).rtscts
-    bench = Bench()
+    bench = simulated()
     reader = bench.run(lambda bench: _opened(bench))
     assert isinstance(reader, EiaReader)
 

@@ -13,7 +13,15 @@ from readerd.errors import (
 from readerd.plate import ReadRequest
 from readerd_biorad import DRIVER
 from tests.cancelled_at import cancelled_at
-from tests.drivers.biorad.model680 import DUAL, PLATE_2, Bench, commands, identified, now_s
+from tests.drivers.biorad.model680 import (
+    DUAL,
+    PLATE_2,
+    Bench,
+    commands,
+    identified,
+    now_s,
+    simulated,
+)
 
 # Faster than the instrument's own: a plate in some thirty pieces.
 LINE = LineSettings(baud=28800)
@@ -30,7 +38,7 @@ def test_a_release_that_fails_after_the_plate_costs_nothing_but_a_warning() -> N
         assert bench.link.dirty
         await bench.settle()
 
-    Bench(("silence@RL#2",)).run(talk)
+    simulated(("silence@RL#2",)).run(talk)
 
 
 def test_reading_on_a_dirty_link_is_a_bug_and_sends_nothing() -> None:
@@ -39,7 +47,7 @@ def test_reading_on_a_dirty_link_is_a_bug_and_sends_nothing() -> None:
             await bench.read()
         assert commands(bench) == []
 
-    Bench().run(talk)
+    simulated().run(talk)
 
 
 def test_park_is_idempotent_and_works_from_every_state() -> None:
@@ -50,7 +58,7 @@ def test_park_is_idempotent_and_works_from_every_state() -> None:
         assert commands(bench) == ["AQ", "ID", "RL", "RL", "RL"]
         assert (await bench.reader.identify()).model == "Model 680"
 
-    Bench().run(talk)
+    simulated().run(talk)
 
 
 def test_an_abandoned_plate_is_never_taken_for_the_next_one() -> None:
@@ -62,7 +70,7 @@ def test_an_abandoned_plate_is_never_taken_for_the_next_one() -> None:
         await bench.settle()
         assert await bench.read() == bench.expected()
 
-    Bench(("late@RPLATE#1:200",)).run(talk)
+    simulated(("late@RPLATE#1:200",)).run(talk)
 
 
 def test_a_cancelled_read_is_parked_within_what_it_may_still_take() -> None:
@@ -80,7 +88,7 @@ def test_a_cancelled_read_is_parked_within_what_it_may_still_take() -> None:
         assert 6 < now_s() - began_s < 10  # the twin needs 9 s and 1.4 s; it answers in order
         assert await bench.read() == bench.expected()
 
-    Bench().run(talk)
+    simulated().run(talk)
 
 
 @pytest.mark.parametrize("verb", ["identify", "read", "resend", "park"])
@@ -108,7 +116,7 @@ def test_cancelled_at_every_await_the_next_read_is_the_next_plate(verb: str) -> 
 
     while cancelled:
         at += 1
-        Bench(line=LINE).run(talk)
+        simulated(faster_line=LINE).run(talk)
     assert at > {"identify": 4, "read": 30, "resend": 30, "park": 1}[verb]
 
 
@@ -119,8 +127,8 @@ def test_a_read_takes_the_wires_own_time() -> None:
         await bench.read()
         return now_s() - began_s
 
-    took_s = Bench(twin_options={"read_s": 0, "answer_s": 0}).run(talk)
-    bytes_s = (1300 + 16 * 6) * Bench().line.seconds_per_byte
+    took_s = simulated(twin_options={"read_s": 0, "answer_s": 0}).run(talk)
+    bytes_s = (1300 + 16 * 6) * simulated().line.seconds_per_byte
     assert took_s == pytest.approx(bytes_s, rel=0.12)
 
 
@@ -137,4 +145,4 @@ def test_the_estimate_bounds_the_slowest_read_that_still_succeeds() -> None:
         assert await bench.read(request) == bench.expected()
         assert now_s() - began_s <= DRIVER.estimate_s(request, bench.settings)
 
-    Bench(slow).run(talk)
+    simulated(slow).run(talk)

@@ -6,7 +6,7 @@ import pytest
 
 from readerd.errors import InputError
 from readerd_biorad.codec import Command
-from tests.drivers.biorad.model680 import Bench
+from tests.drivers.biorad.model680 import Bench, simulated
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from tests.drivers.biorad.model680 import Bench
 )
 def test_a_twin_that_cannot_be_is_refused(setup: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
-        Bench(**setup)
+        simulated(**setup)
 
 
 def ask_twin(bench: Bench, *lines: bytes) -> list[bytes]:
@@ -29,7 +29,7 @@ def ask_twin(bench: Bench, *lines: bytes) -> list[bytes]:
 
 
 def test_the_twin_refuses_what_the_instrument_refuses() -> None:
-    bench = Bench()
+    bench = simulated()
     local = b"ERE 8073\r"
     for name in ("ID", "RL", "RS", "MR", "FSTATUS", "RPLATE", "RTPLATE", "RWELL", "ISTATUS"):
         assert ask_twin(bench, Command(name).to_bytes()) == [local]
@@ -58,7 +58,7 @@ def test_the_twin_refuses_what_the_instrument_refuses() -> None:
 
 
 def test_the_twin_counts_plates_and_powers_up_local_again() -> None:
-    bench = Bench()
+    bench = simulated()
     ask_twin(bench, b"EIA.READER AQ\r", b"EIA.READER RPLATE 2 0 L 2\r")
     assert b"Plates:1205" in ask_twin(bench, b"EIA.READER MR\r")[0]
     ask_twin(bench, b"EIA.READER RM\r")
@@ -67,6 +67,6 @@ def test_the_twin_counts_plates_and_powers_up_local_again() -> None:
 
 
 def test_the_twin_takes_commands_in_any_pieces() -> None:
-    bench = Bench()
+    bench = simulated()
     answers = [ask_twin(bench, bytes([byte])) for byte in b"EIA.READER AQ\rEIA.READER ID\r"]
     assert [a for answer in answers for a in answer] == [b"ERE 0000\r", b"ERE 0000 Model 680\r"]

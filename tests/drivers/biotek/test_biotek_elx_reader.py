@@ -16,7 +16,7 @@ from readerd.errors import (
 from readerd.plate import Identity, ReadRequest, Strip, Unread
 from readerd_biotek.elx_codec import AssayTable
 from readerd_biotek.elx_options import ElxOptions
-from tests.drivers.biotek.biotek_bench import DUAL, SINGLE, Bench, at_rest, now_s, sent
+from tests.drivers.biotek.biotek_bench import DUAL, SINGLE, Bench, now_s, sent, simulated
 
 TABLE = AssayTable("450570", several_nm=(450, 570)).to_bytes()
 WHO = [b"n1", b"q1", b"e", b"W"]
@@ -30,12 +30,12 @@ def test_identify_says_software_and_fitted_filters_and_looks_for_a_standing_erro
         assert sent(bench) == [b"e", *WHO, b"o", b"o"]
         assert not bench.link.dirty
 
-    Bench(filters_nm=(None, 450, None, 570)).run(talk)
+    simulated(filters_nm=(None, 450, None, 570)).run(talk)
 
 
 def test_a_dual_read_is_one_pass_and_every_cell_as_the_wire_has_it() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         reading = await bench.reader.read(DUAL, bench.strips.append)
         assert sent(bench) == [*WHO, b"V", TABLE, b"S"]
         assert dict(reading.plates) == bench.expected()
@@ -45,12 +45,12 @@ def test_a_dual_read_is_one_pass_and_every_cell_as_the_wire_has_it() -> None:
         assert (reading.temperature_c, reading.warnings) == (None, ())
         assert reading.notes == ("checksums held",)
 
-    Bench().run(talk)
+    simulated().run(talk)
 
 
 def test_everything_that_can_be_asked_for() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         request = ReadRequest(wavelengths_nm=(630, 450, 405), shake_s=30)
         reading = await bench.reader.read(request, bench.strips.append)
         table = AssayTable("630450", several_nm=(630, 450, 405), shake_s=30, shake_speed=3)
@@ -64,36 +64,36 @@ def test_everything_that_can_be_asked_for() -> None:
         "quiet": False, "admit_first": True, "temperature": True, "speed": "enhanced",
         "shake_speed": 3,
     }  # fmt: skip
-    Bench(options=options).run(talk)
+    simulated(options=options).run(talk)
 
 
 def test_one_wavelength_names_all_rows_to_get_a_checksum() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         reading = await bench.reader.read(SINGLE, bench.strips.append)
         table = AssayTable("450", 450).to_bytes()
         assert sent(bench) == [*WHO, b"V", table, b"r\x01\x08", b"S"]
         assert dict(reading.plates) == bench.expected(SINGLE)
         assert reading.notes == ("checksums held",)
 
-    Bench().run(talk)
+    simulated().run(talk)
 
 
 def test_one_wavelength_in_the_312_form_says_that_nothing_was_checked() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         reading = await bench.reader.read(SINGLE, bench.strips.append)
         assert sent(bench)[-1] == b"S"
         assert b"r\x01\x08" not in sent(bench)
         assert dict(reading.plates) == bench.expected(SINGLE)
         assert reading.notes == ("312 form: the reader sent no checksum",)
 
-    Bench(options={"single": "312"}).run(talk)
+    simulated(options={"single": "312"}).run(talk)
 
 
 def test_strips_are_rows_and_come_before_the_plate_is_whole() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         times: list[float] = []
 
         def on_strip(strip: Strip) -> None:
@@ -107,12 +107,12 @@ def test_strips_are_rows_and_come_before_the_plate_is_whole() -> None:
         assert tuple(seen.values()) == bench.expected()[450]
         assert times[-1] - times[0] > 4.0  # 1100 bytes at 2400 baud
 
-    Bench().run(talk)
+    simulated().run(talk)
 
 
 def test_a_wrong_checksum_is_no_plate_and_is_never_measured_again() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         with pytest.raises(GarbledReply, match="wrong checksum of block 2") as caught:
             await bench.read()
         assert caught.value.phase == "S"
@@ -121,41 +121,41 @@ def test_a_wrong_checksum_is_no_plate_and_is_never_measured_again() -> None:
         assert not bench.link.dirty
         assert await bench.read() == bench.expected()
 
-    Bench(faults=("bad-checksum@S-data#1",)).run(talk)
+    simulated(faults=("bad-checksum@S-data#1",)).run(talk)
 
 
 def test_a_checksum_that_is_ignored_is_noted() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         reading = await bench.reader.read(DUAL, bench.strips.append)
         assert dict(reading.plates) == bench.expected()
         assert reading.notes == ("wrong checksum of block 2 (option checksum = ignore)",)
 
-    Bench(faults=("bad-checksum",), options={"checksum": "ignore"}).run(talk)
+    simulated(faults=("bad-checksum",), options={"checksum": "ignore"}).run(talk)
 
 
 def test_a_missing_final_terminator_is_allowed_by_option_only() -> None:
     twin_options = {"final_terminator": False}
 
     async def refused(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         with pytest.raises(NoReply):
             await bench.read()
         await bench.settle()
 
-    Bench(twin_options=twin_options).run(refused)
+    simulated(twin_options=twin_options).run(refused)
 
     async def allowed(bench: Bench) -> None:
         for _ in range(2):
-            await at_rest(bench)
+            await bench.identified()
             reading = await bench.reader.read(DUAL, bench.strips.append)
             assert dict(reading.plates) == bench.expected()
             assert reading.notes[-1] == "the final terminator was not waited for"
             assert not bench.link.dirty
 
     options = {"require_final_terminator": False}
-    Bench(twin_options=twin_options, options=options).run(allowed)
-    Bench(options=options).run(allowed)  # and where it does come, it harms nothing
+    simulated(twin_options=twin_options, options=options).run(allowed)
+    simulated(options=options).run(allowed)  # and where it does come, it harms nothing
 
 
 @pytest.mark.parametrize(
@@ -178,13 +178,13 @@ def test_what_the_instrument_cannot_do_is_refused_before_a_byte_is_sent(
     request_: ReadRequest, code: ErrorCode, says: str
 ) -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         with pytest.raises(RequestError, match=says) as caught:
             await bench.read(request_)
         assert caught.value.code is code
         assert sent(bench) == []
 
-    Bench().run(talk)
+    simulated().run(talk)
 
 
 def test_a_missing_filter_is_refused_in_one_line_that_names_the_fitted_ones() -> None:
@@ -200,7 +200,7 @@ def test_a_missing_filter_is_refused_in_one_line_that_names_the_fitted_ones() ->
         alternative = ReadRequest(wavelengths_nm=(450, 630))
         assert await bench.read(alternative) == bench.expected(alternative)
 
-    Bench(faults=("missing-filter:570",)).run(talk)
+    simulated(faults=("missing-filter:570",)).run(talk)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_the_readers_no_has_its_code_and_its_text(
     fault: str, code: str, says: str, human: bool
 ) -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         with pytest.raises(InstrumentFault, match=says) as caught:
             await bench.read()
         assert (caught.value.code, caught.value.needs_human) == (code, human)
@@ -229,7 +229,7 @@ def test_the_readers_no_has_its_code_and_its_text(
         assert not bench.link.dirty
         assert await bench.read() == bench.expected()
 
-    Bench(faults=(fault,)).run(talk)
+    simulated(faults=(fault,)).run(talk)
 
 
 @pytest.mark.parametrize(("code", "says"), [("A101", "off and on"), ("0911", "self-test is")])
@@ -241,27 +241,27 @@ def test_an_error_that_stands_is_told_by_identify_and_needs_a_person(code: str, 
         assert caught.value.needs_human
         assert (await bench.reader.identify()).model == "ELx808"
 
-    Bench(faults=(f"error@o#2:{code}",)).run(talk)
+    simulated(faults=(f"error@o#2:{code}",)).run(talk)
 
 
 def test_an_error_of_the_past_is_read_away() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         with pytest.raises(InstrumentFault):
             await bench.read()
         assert (await bench.reader.identify()).model == "ELx808"
 
-    Bench(faults=("abort@S-data#1",)).run(talk)
+    simulated(faults=("abort@S-data#1",)).run(talk)
 
 
 def test_a_read_without_an_incubator_says_so_when_its_temperature_is_asked_for() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         with pytest.raises(InstrumentFault, match="incubator"):
             await bench.read()
         assert b"S" not in sent(bench)
 
-    Bench(twin_options={"incubator_tenths": 0}, options={"temperature": True}).run(talk)
+    simulated(twin_options={"incubator_tenths": 0}, options={"temperature": True}).run(talk)
 
 
 def test_another_software_is_the_wrong_instrument_unless_the_options_know_it() -> None:
@@ -274,18 +274,18 @@ def test_another_software_is_the_wrong_instrument_unless_the_options_know_it() -
             await bench.read()
 
     async def allowed(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         assert await bench.read() == bench.expected()
 
-    Bench(faults=("wrong-instrument",)).run(talk)
-    Bench(faults=("wrong-instrument",), options={"parts": ("165", "734")}).run(allowed)
+    simulated(faults=("wrong-instrument",)).run(talk)
+    simulated(faults=("wrong-instrument",), options={"parts": ("165", "734")}).run(allowed)
 
 
 def test_the_carrier_moves_to_a_state_and_takes_its_time() -> None:
     async def talk(bench: Bench) -> None:
         assert isinstance(bench.reader, Carrier)
         assert not isinstance(bench.reader, Resender)
-        await at_rest(bench)
+        await bench.identified()
         began_s = now_s()
         await bench.reader.present()
         await bench.reader.present()
@@ -293,18 +293,18 @@ def test_the_carrier_moves_to_a_state_and_takes_its_time() -> None:
         assert sent(bench) == [b"J", b"J", b"A"]
         assert now_s() - began_s > 24
 
-    Bench(twin_options={"carrier_s": 8}).run(talk)
+    simulated(twin_options={"carrier_s": 8}).run(talk)
 
 
 def test_an_elx800_is_marked_as_experimental() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         reading = await bench.reader.read(DUAL, bench.strips.append)
         assert dict(reading.plates) == bench.expected()
         assert reading.identity.model == "ELx800"
         assert reading.notes[0].startswith("experimental driver")
 
-    bench = Bench("elx800")
+    bench = simulated("elx800")
     assert bench.driver.proven == ()
     assert "EXPERIMENTAL" in bench.driver.summary
     bench.run(talk)
@@ -324,7 +324,7 @@ def test_options_are_typed_and_strict() -> None:
 
 
 def test_the_driver_value_says_what_it_is() -> None:
-    driver = Bench().driver
+    driver = simulated().driver
     assert (driver.name, driver.formats, driver.photometric_range) == (
         "elx808",
         (96,),

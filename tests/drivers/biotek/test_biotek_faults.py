@@ -11,15 +11,20 @@ itself does, the steps that options add, a twin that is deaf while it reads, and
 change a well.
 """
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable
-
 import pytest
 
 from readerd.driver.stream import LineSettings
 from readerd.errors import ErrorCode, InstrumentError, RequestError
-from tests.drivers.biotek.biotek_bench import DUAL, PLATE_1, PLATE_2, SINGLE, Bench, now_s
+from tests.drivers.biotek.biotek_bench import (
+    DUAL,
+    PLATE_1,
+    PLATE_2,
+    SINGLE,
+    Bench,
+    now_s,
+    simulated,
+)
+from tests.drivers.twin_bench import given_up, tried
 
 LINE_KINDS = (
     "garbage", "garbage:2000", "truncate", "truncate:3", "stale", "late:2", "late:400", "split",
@@ -92,9 +97,8 @@ def at(name: str, verb: str, step: str, kind: str) -> str:
 
 def bench_for(name: str, *faults: str) -> Bench:
     options = ELX_OPTIONS if name == "elx808" else {}
-    bench = Bench(name, faults, twin_options={"deaf_while_reading": True}, options=dict(options))
-    bench.line = LINE
-    return bench
+    deaf = {"deaf_while_reading": True}
+    return simulated(name, faults, twin_options=deaf, options=options, faster_line=LINE)
 
 
 async def read_a_new_plate(bench: Bench, number: int, step: str = "") -> bool:
@@ -115,12 +119,6 @@ async def read_a_new_plate(bench: Bench, number: int, step: str = "") -> bool:
     return plates is not None
 
 
-async def settle(bench: Bench) -> None:
-    bound_s = now_s() + SETTLED_WITHIN_S
-    await bench.settle()
-    assert now_s() <= bound_s
-
-
 def rest_s(bench: Bench) -> float:
     """A way out and an identity, and all of it once more when nobody answers."""
     options = bench.settings.model_dump()
@@ -130,7 +128,7 @@ def rest_s(bench: Bench) -> float:
 
 async def conversation(bench: Bench, verb: str, step: str) -> list[bool]:
     """Whether the verb succeeded while the fault was there, the first and the second time."""
-    await settle(bench)
+    await bench.settle_within(SETTLED_WITHIN_S)
     went_well: list[bool] = []
     for number in (1, 2):
         if verb == "read":
@@ -138,25 +136,10 @@ async def conversation(bench: Bench, verb: str, step: str) -> list[bool]:
         elif verb == "identify":
             went_well.append(await tried(bench.reader.identify(), rest_s(bench)))
         else:
-            reading = asyncio.create_task(read_a_new_plate(bench, number))
-            await asyncio.sleep(8)  # the plate is being read
-            reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reading  # in the second round the fault may have ended it before
+            await given_up(read_a_new_plate(bench, number), 8)  # the plate is being read
             went_well.append(await tried(bench.reader.park(), rest_s(bench)))
-        await settle(bench)
+        await bench.settle_within(SETTLED_WITHIN_S)
     assert await read_a_new_plate(bench, 3)
-    return went_well
-
-
-async def tried(verb: Awaitable[object], within_s: float) -> bool:
-    """The verb ends in time: well, or with a stated failure."""
-    began_s = now_s()
-    went_well = False
-    with contextlib.suppress(InstrumentError):
-        await verb
-        went_well = True
-    assert now_s() - began_s <= within_s
     return went_well
 
 
@@ -180,10 +163,10 @@ def test_a_flipped_byte_never_changes_a_plate(name: str, step: str, size: int, s
     """Wherever the bit flips: the right plate, or a failure that says so."""
 
     async def talk(bench: Bench) -> None:
-        await settle(bench)
+        await bench.settle_within(SETTLED_WITHIN_S)
         for number in (1, 2):
             await read_a_new_plate(bench, number)
-            await settle(bench)
+            await bench.settle_within(SETTLED_WITHIN_S)
         assert await read_a_new_plate(bench, 3)
 
     bench_for(name, f"flip@{step}#1-2:{size * share // 100}").run(talk)
@@ -194,9 +177,9 @@ def test_a_flipped_byte_never_changes_a_plate(name: str, step: str, size: int, s
 @pytest.mark.parametrize("size", [0, 1, 2, 6, 7, 8, 73, 74, 75, 590, 593, 594, 595, 1195])
 def test_a_plate_that_breaks_off_anywhere(name: str, step: str, fault: str, size: int) -> None:
     async def talk(bench: Bench) -> None:
-        await settle(bench)
+        await bench.settle_within(SETTLED_WITHIN_S)
         assert not await read_a_new_plate(bench, 1)
-        await settle(bench)
+        await bench.settle_within(SETTLED_WITHIN_S)
         assert await read_a_new_plate(bench, 2)
 
     bench_for(name, f"{fault}@{step}#1:{size}").run(talk)

@@ -18,7 +18,14 @@ from readerd.driver.transport import open_transport
 from readerd.driver.virtual import TwinSetup
 from readerd.errors import LinkLost
 from readerd.plate import FORMATS, OpticalDensity, ReadRequest, Unread
-from tests.drivers.biotek.biotek_bench import DRIVERS, DUAL, OVER_RANGE_OD, PLATE_2, Bench
+from tests.drivers.biotek.biotek_bench import (
+    DRIVERS,
+    DUAL,
+    OVER_RANGE_OD,
+    PLATE_2,
+    Bench,
+    simulated,
+)
 
 # Everything here takes milliseconds; this is only how long a failure may hang.
 SOON_S = 20.0
@@ -81,7 +88,7 @@ async def test_the_plate_file_is_the_same_over_every_port(
     plug_in: Opens, name: str, decimals: int, format: int
 ) -> None:
     table = plate_from_csv(plate_file(decimals, format), "plate.csv")
-    bench = Bench(name)
+    bench = simulated(name)
     setup = TwinSetup(
         chemistry=from_plates(table.plates, format), options={"over_range_od": OVER_RANGE_OD}
     )
@@ -111,7 +118,7 @@ async def test_the_plate_file_is_the_same_over_every_port(
 
 @pytest.mark.parametrize("name", DRIVERS)
 async def test_unplugged_in_mid_plate_twice_and_plugged_in_again(plug_in: Opens, name: str) -> None:
-    bench = Bench(name, (f"unplug@{PLATE_STEP[name]}#1-2:600",))
+    bench = simulated(name, (f"unplug@{PLATE_STEP[name]}#1-2:600",))
     async with asyncio.timeout(SOON_S):
         for _ in range(2):
             reader = await plug_in(bench)
@@ -133,7 +140,7 @@ async def test_a_daemon_that_died_in_mid_read_leaves_no_plate_to_the_next(
 ) -> None:
     late_s = MEASURES_S / PACE
     late = (f"late@{PLATE_STEP[name]}#1:{late_s}",)
-    bench = Bench(name, late, options={"reply_timeout_s": 0.5})
+    bench = simulated(name, late, options={"reply_timeout_s": 0.5})
     async with asyncio.timeout(SOON_S):
         reader = await plug_in(bench)
         await reader.identify()

@@ -19,9 +19,9 @@ from tests.drivers.biotek.biotek_bench import (
     PLATE_2,
     SINGLE,
     Bench,
-    at_rest,
     now_s,
     sent,
+    simulated,
 )
 
 HALT = {"elx808": b"X", "elx800": b"X", "synergyh1": b"x"}
@@ -40,7 +40,7 @@ def test_reading_on_a_dirty_link_is_a_bug_and_sends_nothing(name: str) -> None:
             await bench.reader.present()
         assert sent(bench) == []
 
-    Bench(name).run(talk)
+    simulated(name).run(talk)
 
 
 @pytest.mark.parametrize("name", DRIVERS)
@@ -52,13 +52,13 @@ def test_park_is_idempotent(name: str) -> None:
         assert sent(bench) == [b"e"] * 3
         assert (await bench.reader.identify()).model == bench.driver.models[0]
 
-    Bench(name).run(talk)
+    simulated(name).run(talk)
 
 
 @pytest.mark.parametrize("name", DRIVERS)
 def test_a_cancelled_read_is_halted_and_parked_at_once(name: str) -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         reading = asyncio.create_task(bench.read())
         await asyncio.sleep(8)
         reading.cancel()
@@ -72,13 +72,13 @@ def test_a_cancelled_read_is_halted_and_parked_at_once(name: str) -> None:
         assert sent(bench)[-2:] == [HALT[name], b"e"]
         assert await bench.read() == bench.expected()
 
-    Bench(name, twin_options=dict(DEAF)).run(talk)
+    simulated(name, twin_options=dict(DEAF)).run(talk)
 
 
 @pytest.mark.parametrize("name", DRIVERS)
 def test_a_read_may_be_left_to_its_end_instead(name: str) -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         reading = asyncio.create_task(bench.read())
         await asyncio.sleep(8)
         reading.cancel()
@@ -92,14 +92,14 @@ def test_a_read_may_be_left_to_its_end_instead(name: str) -> None:
         assert HALT[name] not in sent(bench)
         assert await bench.read() == bench.expected()
 
-    Bench(name, options={"read_before_abort": True}).run(talk)
+    simulated(name, options={"read_before_abort": True}).run(talk)
 
 
 @pytest.mark.parametrize("name", DRIVERS)
 @pytest.mark.parametrize("late_s", [80, 190, 400])
 def test_an_abandoned_plate_is_never_taken_for_the_next_one(name: str, late_s: int) -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         if late_s > bench.settings.read_timeout_s * 2:
             with pytest.raises(NoReply):
                 await bench.read()
@@ -113,7 +113,7 @@ def test_an_abandoned_plate_is_never_taken_for_the_next_one(name: str, late_s: i
         await bench.settle()
         assert await bench.read() == bench.expected()
 
-    Bench(name, (f"late@{PLATE_STEP[name]}#1:{late_s}",)).run(talk)
+    simulated(name, (f"late@{PLATE_STEP[name]}#1:{late_s}",)).run(talk)
 
 
 TABLE = AssayTable("450570", several_nm=(450, 570)).to_bytes()
@@ -152,7 +152,7 @@ def test_what_a_process_that_died_has_left_behind_is_cleared_by_the_next(
         await bench.reader.identify()
         assert await bench.read() == bench.expected()
 
-    Bench(name, twin_options=dict(DEAF)).run(talk)
+    simulated(name, twin_options=dict(DEAF)).run(talk)
 
 
 @pytest.mark.parametrize("name", ["elx808", "synergyh1"])
@@ -179,9 +179,7 @@ def test_cancelled_at_every_await_the_next_read_is_the_next_plate(name: str, ver
 
     while cancelled:
         at += 1
-        bench = Bench(name, twin_options=dict(DEAF))
-        bench.line = LINE
-        bench.run(talk)
+        simulated(name, twin_options=DEAF, faster_line=LINE).run(talk)
     assert at > {"identify": 2, "read": 30, "park": 1, "present": 0}[verb]
 
 
@@ -191,13 +189,13 @@ def test_a_read_takes_the_wires_own_time(name: str) -> None:
     twin_options["tray_s" if name == "synergyh1" else "carrier_s"] = 0
 
     async def talk(bench: Bench) -> tuple[float, int]:
-        await at_rest(bench)
+        await bench.identified()
         began_s = now_s()
         await bench.read()
         entries = bench.link.transcript.entries
         return now_s() - began_s, sum(len(entry.data) for entry in entries)
 
-    bench = Bench(name, twin_options=twin_options)
+    bench = simulated(name, twin_options=twin_options)
     took_s, size = bench.run(talk)
     assert took_s == pytest.approx(size * bench.line.seconds_per_byte, rel=0.01)
 
@@ -223,11 +221,11 @@ def test_the_estimate_bounds_the_slowest_read_that_still_succeeds(name: str) -> 
         estimate_s = bench.driver.estimate_s(request, bench.settings)
         assert took_s <= estimate_s < 1.5 * took_s
 
-    Bench(name, tuple(slow), options=options).run(talk)
+    simulated(name, tuple(slow), options=options).run(talk)
 
 
 @pytest.mark.parametrize("name", DRIVERS)
 def test_one_wavelength_is_not_estimated_longer_than_two(name: str) -> None:
-    bench = Bench(name)
+    bench = simulated(name)
     estimates = [bench.driver.estimate_s(request, bench.settings) for request in (SINGLE, DUAL)]
     assert 0 < estimates[0] < estimates[1]

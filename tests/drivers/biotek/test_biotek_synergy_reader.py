@@ -15,14 +15,14 @@ from readerd.errors import (
 from readerd.plate import Identity, ReadRequest, Strip, Unread
 from readerd_biotek.synergy_codec import Procedure
 from readerd_biotek.synergy_options import SynergyOptions, geometry
-from tests.drivers.biotek.biotek_bench import DUAL, SINGLE, Bench, at_rest, now_s, sent
+from tests.drivers.biotek.biotek_bench import DUAL, SINGLE, Bench, now_s, sent, simulated
 
 SHAPE = geometry(96, SynergyOptions()).to_bytes()
 TRAY = [b"&", b"S0", b"A"]
 
 
 def synergy(*faults: str, **options: Any) -> Bench:
-    return Bench("synergyh1", faults, options=options)
+    return simulated("synergyh1", faults, options=options)
 
 
 def run_of(wavelength_nm: int) -> list[bytes]:
@@ -44,13 +44,15 @@ def test_identify_says_model_serial_and_software() -> None:
         assert not identity.proves("Cytation 5")  # the configuration says so, not the reader
         assert sent(bench) == [b"e", b"e", b"C"]
 
-    bench = Bench("synergyh1", twin_options={"serial": "1812345"}, options={"model": "Cytation 5"})
+    bench = simulated(
+        "synergyh1", twin_options={"serial": "1812345"}, options={"model": "Cytation 5"}
+    )
     bench.run(talk)
 
 
 def test_two_wavelengths_are_two_reads_and_the_plate_stays_inside() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         times: dict[int, list[float]] = {}
 
         def on_strip(strip: Strip) -> None:
@@ -77,7 +79,7 @@ def test_two_wavelengths_are_two_reads_and_the_plate_stays_inside() -> None:
 
 def test_the_tray_may_stay_and_may_be_slow() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         await bench.read(SINGLE)
         assert sent(bench) == [b"e", b"C", b"y", SHAPE, *run_of(450)]
         assert isinstance(bench.reader, Carrier)
@@ -91,7 +93,7 @@ def test_the_tray_may_stay_and_may_be_slow() -> None:
 
 def test_a_wrong_checksum_is_no_plate_and_is_never_measured_again() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         with pytest.raises(GarbledReply, match="wrong checksum") as caught:
             await bench.read()
         assert caught.value.phase == "O 450 nm"
@@ -104,7 +106,7 @@ def test_a_wrong_checksum_is_no_plate_and_is_never_measured_again() -> None:
 
 def test_a_wrong_checksum_of_the_procedures_answer_stops_before_the_plate() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         with pytest.raises(GarbledReply, match="procedure's answer"):
             await bench.read()
         assert b"O" not in sent(bench)
@@ -115,7 +117,7 @@ def test_a_wrong_checksum_of_the_procedures_answer_stops_before_the_plate() -> N
 
 def test_a_checksum_that_is_ignored_is_noted() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         reading = await bench.reader.read(DUAL, bench.strips.append)
         assert dict(reading.plates) == bench.expected()
         assert reading.notes[0] == "wrong checksum at 450 nm, 570 nm (option checksum = ignore)"
@@ -125,7 +127,7 @@ def test_a_checksum_that_is_ignored_is_noted() -> None:
 
 def test_stars_are_what_the_options_say() -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         reading = await bench.reader.read(SINGLE, bench.strips.append)
         assert reading.value(450, "A3") is Unread.UNREADABLE
         assert bench.strips[0].values["A3"] is Unread.UNREADABLE
@@ -148,7 +150,7 @@ def test_what_the_instrument_cannot_do_is_refused_before_a_byte_is_sent(
     request_: ReadRequest, code: ErrorCode, says: str
 ) -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         with pytest.raises(RequestError, match=says) as caught:
             await bench.read(request_)
         assert caught.value.code is code
@@ -173,7 +175,7 @@ def test_what_the_instrument_cannot_do_is_refused_before_a_byte_is_sent(
 )
 def test_the_readers_no_has_its_code_and_its_text(fault: str, code: str, says: str) -> None:
     async def talk(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         with pytest.raises(InstrumentFault, match=says) as caught:
             await bench.read()
         assert caught.value.code == code
@@ -199,7 +201,7 @@ def test_an_elx808_is_the_wrong_instrument_and_so_is_any_part_that_was_not_named
             await bench.reader.identify()
 
     async def allowed(bench: Bench) -> None:
-        await at_rest(bench)
+        await bench.identified()
         assert await bench.read() == bench.expected()
 
     synergy("wrong-instrument").run(talk)

@@ -10,7 +10,7 @@ from readerd_biotek.elx_data import Dump, PlateData
 from readerd_biotek.synergy_codec import Procedure
 from readerd_biotek.synergy_data import Frame
 from readerd_biotek.synergy_options import SynergyOptions, geometry
-from tests.drivers.biotek.biotek_bench import Bench
+from tests.drivers.biotek.biotek_bench import Bench, simulated
 
 TABLE = AssayTable("ELISA", several_nm=(450, 570)).to_bytes()
 SINGLE = AssayTable("ELISA", 450).to_bytes()
@@ -34,11 +34,11 @@ def ask_twin(bench: Bench, *pieces: bytes, at_s: float = 0.0) -> list[bytes]:
 )
 def test_a_twin_that_cannot_be_is_refused(name: str, setup: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
-        Bench(name, **setup)
+        simulated(name, **setup)
 
 
 def test_an_elx_powers_up_in_the_312_form_and_changes_when_it_is_told() -> None:
-    bench = Bench()
+    bench = simulated()
     assert ask_twin(bench, b"A") == [b"\x06\x1e000\x03"]
     assert ask_twin(bench, b"o") == [b"\x060000\x03"]  # always in the ELx form
     assert ask_twin(bench, b"n1", b"A", b"n0", b"A") == [
@@ -50,7 +50,7 @@ def test_an_elx_powers_up_in_the_312_form_and_changes_when_it_is_told() -> None:
 
 
 def test_an_elx_clears_what_comes_behind_an_unexpected_byte() -> None:
-    bench = Bench()
+    bench = simulated()
     assert ask_twin(bench, b"n1", b"\x00e", b"e")[1:] == [
         b"\x15",
         b"\x067340201  Version 3.15   0000\x03",
@@ -59,7 +59,7 @@ def test_an_elx_clears_what_comes_behind_an_unexpected_byte() -> None:
 
 
 def test_an_elx_reads_only_what_was_defined_and_is_fitted() -> None:
-    bench = Bench()
+    bench = simulated()
     assert ask_twin(bench, b"n1", b"S")[1:] == [b"\x061600\x03"]
     assert ask_twin(bench, b"o", b"o") == [b"\x061600\x03", b"\x060000\x03"]
     unfitted = AssayTable("X", several_nm=(450, 571)).to_bytes()
@@ -69,7 +69,7 @@ def test_an_elx_reads_only_what_was_defined_and_is_fitted() -> None:
 
 
 def test_an_elx_takes_a_table_in_any_pieces_and_answers_in_the_form_that_belongs() -> None:
-    bench = Bench(twin_options={"read_s": 0})
+    bench = simulated(twin_options={"read_s": 0})
     ask_twin(bench, b"n1")
     pieces = [TABLE[at : at + 1] for at in range(170)]
     assert ask_twin(bench, b"V", *pieces) == [b"\x06", b"0000\x03"]
@@ -86,7 +86,7 @@ def test_an_elx_takes_a_table_in_any_pieces_and_answers_in_the_form_that_belongs
 
 
 def test_an_elx_that_reads_hears_the_halt_alone() -> None:
-    bench = Bench(twin_options={"read_s": 30, "deaf_while_reading": True})
+    bench = simulated(twin_options={"read_s": 30, "deaf_while_reading": True})
     ask_twin(bench, b"n1", b"V", TABLE, b"S")
     assert ask_twin(bench, b"e", b"S", at_s=59) == []
     (halted,) = bench.twin.receive(b"X", 59.5)
@@ -96,7 +96,7 @@ def test_an_elx_that_reads_hears_the_halt_alone() -> None:
 
 
 def test_an_elx800_sends_its_last_plate_as_657_bytes() -> None:
-    bench = Bench("elx800")
+    bench = simulated("elx800")
     assert ask_twin(bench, b"D") == [b"\x15"]
     ask_twin(bench, b"n1", b"V", SINGLE, b"S")
     (sent,) = ask_twin(bench, b"D")
@@ -105,7 +105,7 @@ def test_an_elx800_sends_its_last_plate_as_657_bytes() -> None:
 
 
 def test_a_synergy_refuses_a_wrong_procedure_when_it_is_to_be_run() -> None:
-    bench = Bench("synergyh1")
+    bench = simulated("synergyh1")
     good, wrong = Procedure(450, 8, 12).to_bytes(), b"004701" + b"0" * 41 + b"\x03"
     assert ask_twin(bench, b"O") == [b"\x062D06\x03"]
     assert ask_twin(bench, b"y", SHAPE) == [b"\x06", b"0000\x03"]
@@ -117,7 +117,7 @@ def test_a_synergy_refuses_a_wrong_procedure_when_it_is_to_be_run() -> None:
 
 
 def test_a_synergy_reads_the_rectangle_that_it_was_told() -> None:
-    bench = Bench("synergyh1")
+    bench = simulated("synergyh1")
     part = Procedure(450, 3, 2, 2, 1).to_bytes()
     *_, sent = ask_twin(bench, b"y", SHAPE, b"D", part, b"O")
     cells = Frame.from_bytes(sent).cells()
@@ -126,7 +126,7 @@ def test_a_synergy_reads_the_rectangle_that_it_was_told() -> None:
 
 
 def test_a_synergy_takes_arguments_in_any_pieces_and_bounds_them() -> None:
-    bench = Bench("synergyh1")
+    bench = simulated("synergyh1")
     assert ask_twin(bench, b"&", b"S", b"0", b"i", b"x", b"g", b"370", b"00") == [
         b"\x06",
         b"0000\x03",
@@ -142,7 +142,7 @@ def test_a_synergy_takes_arguments_in_any_pieces_and_bounds_them() -> None:
 
 def test_a_synergy_that_reads_hears_the_halt_alone() -> None:
     twin_options = {"read_s": 30, "deaf_while_reading": True}
-    bench = Bench("synergyh1", twin_options=twin_options)
+    bench = simulated("synergyh1", twin_options=twin_options)
     ask_twin(bench, b"y", SHAPE, b"D", Procedure(450, 8, 12).to_bytes(), b"O")
     assert ask_twin(bench, b"e", at_s=29) == []
     (halted,) = bench.twin.receive(b"x", 29.5)
@@ -152,7 +152,7 @@ def test_a_synergy_that_reads_hears_the_halt_alone() -> None:
 
 @pytest.mark.parametrize("name", ["elx808", "synergyh1"])
 def test_a_busy_reader_hears_nothing_for_a_while(name: str) -> None:
-    bench = Bench(name, ("busy@e#1:10",))
+    bench = simulated(name, ("busy@e#1:10",))
     assert ask_twin(bench, b"e", at_s=1) == []
     assert ask_twin(bench, b"e", at_s=10.9) == []
     assert len(ask_twin(bench, b"e", at_s=11.1)) == 1

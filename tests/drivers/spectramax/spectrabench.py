@@ -1,29 +1,16 @@
 """A simulated SpectraMax with a plate that can be exchanged, and the real reader on its line."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from readerd.driver.chemistry import Chemistry
 from readerd.driver.contract import Driver
-from readerd.driver.link import Link
-from readerd.driver.stream import LineSettings
-from readerd.driver.transport import TwinStream
-from readerd.driver.virtual import TwinSetup, parse_fault
-from readerd.driver.wire import Wire
-from readerd.errors import InstrumentError
-from readerd.plate import FORMATS, Identity, OpticalDensity, ReadRequest, Strip, Unread
+from readerd.plate import FORMATS, OpticalDensity, Unread
 from readerd_spectramax import DRIVER_384_PLUS
-from readerd_spectramax.options import SpectraMaxOptions
-from readerd_spectramax.reader import SpectraMax
-from tests.virtual_clock import run_virtual
+from tests.drivers.twin_bench import DUAL, PLATE_1, PLATE_2, Bench, now_s
 
-T = TypeVar("T")
-
-DUAL = ReadRequest(wavelengths_nm=(450, 570))
-PLATE_1, PLATE_2 = 1, 2
+__all__ = ["DUAL", "PLATE_1", "PLATE_2", "Bench", "commands", "now_s", "simulated", "values",
+           "without_polls"]  # fmt: skip
 
 
 @cache
@@ -38,76 +25,10 @@ def values(plate: int, wavelength_nm: int, format: int = 96) -> Sequence[Optical
     return numbers
 
 
-@dataclass
-class Bench:
-    """One twin that outlives its connections, one open link and reader at a time."""
-
-    faults: tuple[str, ...] = ()
-    driver: Driver = DRIVER_384_PLUS
-    format: int = 96
-    twin_options: dict[str, Any] = field(default_factory=dict)
-    options: dict[str, Any] = field(default_factory=dict)
-    line: LineSettings = field(default_factory=LineSettings)
-
-    def __post_init__(self) -> None:
-        self.plates: dict[int, Sequence[OpticalDensity]] = {}
-        self.lay(PLATE_1)
-        setup = TwinSetup(
-            chemistry=Chemistry(format=self.format, plates=self.plates),
-            faults=tuple(parse_fault(spec) for spec in self.faults),
-            options=self.twin_options,
-        )
-        self.twin = self.driver.twin(setup)
-        self.settings = SpectraMaxOptions(**self.options)
-        self.strips: list[Strip] = []
-        self.wire: Wire | None = None
-
-    def lay(self, plate: int) -> None:
-        """Put another plate on the carrier."""
-        self.plates.update({nm: values(plate, nm, self.format) for nm in (450, 570)})
-
-    def plug_in(self) -> None:
-        """Open the port; what the instrument still says to an earlier opening comes here."""
-        if self.wire is None:
-            self.wire = Wire(self.twin, self.line)
-        self.link = Link(TwinStream(self.wire))
-        self.reader = cast(SpectraMax, self.driver.open(self.link, self.settings))
-
-    async def read(self, request: ReadRequest = DUAL) -> dict[int, tuple[OpticalDensity, ...]]:
-        return dict((await self.reader.read(request, self.strips.append)).plates)
-
-    def expected(self, request: ReadRequest = DUAL) -> dict[int, tuple[OpticalDensity, ...]]:
-        return {nm: tuple(self.plates[nm]) for nm in request.wavelengths_nm}
-
-    async def settle(self) -> None:
-        """The bench's ladder in small: park and identify; else plug in again."""
-        for _ in range(100):
-            try:
-                await self.reader.park()
-                await self.reader.identify()
-            except InstrumentError:
-                await self.link.close()
-                await asyncio.sleep(1)
-                self.plug_in()
-            else:
-                return
-        raise AssertionError("never came back")
-
-    def run(self, talk: Callable[["Bench"], Awaitable[T]]) -> T:
-        """Power up, plug in and talk, in virtual time."""
-
-        async def main() -> T:
-            self.plug_in()
-            try:
-                return await talk(self)
-            finally:
-                await self.link.close()
-
-        return run_virtual(main())
-
-
-def now_s() -> float:
-    return asyncio.get_running_loop().time()
+def simulated(
+    faults: tuple[str, ...] = (), *, driver: Driver = DRIVER_384_PLUS, **more: Any
+) -> Bench:
+    return Bench(driver=driver, lies=values, laid_nm=(450, 570), faults=faults, **more)
 
 
 def commands(bench: Bench) -> list[str]:
@@ -118,11 +39,3 @@ def commands(bench: Bench) -> list[str]:
 def without_polls(sent: list[str]) -> list[str]:
     """Repeated questions for the status count once."""
     return [each for at, each in enumerate(sent) if not (at and each == sent[at - 1] == "!STATUS")]
-
-
-async def identified(bench: Bench) -> Identity:
-    """Park, identify, and forget what was said for it."""
-    await bench.reader.park()
-    identity = await bench.reader.identify()
-    bench.link.transcript = type(bench.link.transcript)()
-    return identity

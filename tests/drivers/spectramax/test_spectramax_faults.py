@@ -10,9 +10,6 @@ What a line can do at each step of identify, read and park the house rules try o
 itself does, the polls while it measures, and a park that cancels.
 """
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -23,7 +20,16 @@ from readerd.errors import InstrumentError
 from readerd.plate import FORMATS, OpticalDensity
 from readerd_spectramax import DRIVER_384_PLUS, DRIVER_M5
 from readerd_spectramax.platedata import Block, PlateData
-from tests.drivers.spectramax.spectrabench import DUAL, PLATE_1, PLATE_2, Bench, now_s, values
+from tests.drivers.spectramax.spectrabench import (
+    DUAL,
+    PLATE_1,
+    PLATE_2,
+    Bench,
+    now_s,
+    simulated,
+    values,
+)
+from tests.drivers.twin_bench import given_up, tried
 
 LINE_KINDS = (
     "silence",
@@ -67,7 +73,7 @@ def at(kind: str, step: str, after: int = 0) -> str:
 
 
 def quick(faults: tuple[str, ...], **changes: Any) -> Bench:
-    return Bench(faults, line=LINE, twin_options=QUICK, **changes)
+    return simulated(faults, faster_line=LINE, twin_options=QUICK, **changes)
 
 
 async def read_a_new_plate(bench: Bench, number: int, *, flipped: bool = False) -> bool:
@@ -99,22 +105,8 @@ def different(
     ]
 
 
-async def settle(bench: Bench) -> None:
-    bound_s = now_s() + SETTLED_WITHIN_S
-    await bench.settle()
-    assert now_s() <= bound_s
-
-
-async def tried(verb: Awaitable[object], within_s: float) -> None:
-    """The verb ends in time: well, or with a stated failure."""
-    began_s = now_s()
-    with contextlib.suppress(InstrumentError):
-        await verb
-    assert now_s() - began_s <= within_s
-
-
 async def conversation(bench: Bench, verb: str, kind: str) -> None:
-    await settle(bench)
+    await bench.settle_within(SETTLED_WITHIN_S)
     reply_s = bench.settings.reply_timeout_s
     for number in (1, 2):
         if verb == "read":
@@ -123,14 +115,10 @@ async def conversation(bench: Bench, verb: str, kind: str) -> None:
         elif verb == "identify":
             await tried(bench.reader.identify(), bench.settings.start_up_timeout_s + 8 * reply_s)
         else:
-            reading = asyncio.create_task(read_a_new_plate(bench, number))
-            await asyncio.sleep(2)  # the plate is being measured
-            reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reading  # in the second round the fault may have ended it before
+            await given_up(read_a_new_plate(bench, number), 2)  # the plate is being measured
             bound_s = bench.link.remaining_s() + bench.settings.read_timeout_s + 8 * reply_s
             await tried(bench.reader.park(), bound_s)
-        await settle(bench)
+        await bench.settle_within(SETTLED_WITHIN_S)
     assert await read_a_new_plate(bench, 3)
 
 
@@ -177,10 +165,10 @@ def test_a_flipped_byte_changes_one_well_at_most_and_the_reading_says_that_it_ma
     offset: int,
 ) -> None:
     async def talk(bench: Bench) -> None:
-        await settle(bench)
+        await bench.settle_within(SETTLED_WITHIN_S)
         for number in (1, 2):
             await read_a_new_plate(bench, number, flipped=True)
-            await settle(bench)
+            await bench.settle_within(SETTLED_WITHIN_S)
         bench.lay(PLATE_2)
         reading = await bench.reader.read(DUAL, bench.strips.append)
         assert dict(reading.plates) == bench.expected()
@@ -195,9 +183,9 @@ def test_a_plate_that_breaks_off_anywhere(size: int) -> None:
     cut = size if size >= 0 else length - 1
 
     async def talk(bench: Bench) -> bool:
-        await settle(bench)
+        await bench.settle_within(SETTLED_WITHIN_S)
         first = await read_a_new_plate(bench, 1)
-        await settle(bench)
+        await bench.settle_within(SETTLED_WITHIN_S)
         assert await read_a_new_plate(bench, 2)
         return first
 

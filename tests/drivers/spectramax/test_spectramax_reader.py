@@ -22,8 +22,8 @@ from tests.drivers.spectramax.spectrabench import (
     PLATE_2,
     Bench,
     commands,
-    identified,
     now_s,
+    simulated,
     without_polls,
 )
 
@@ -55,7 +55,7 @@ def test_a_dual_read_is_one_pass_in_the_models_own_dialect(
     driver: Driver, model: str, last: list[str]
 ) -> None:
     async def talk(bench: Bench) -> None:
-        assert await identified(bench) == Identity(model=model, names_itself=False)
+        assert await bench.identified() == Identity(model=model, names_itself=False)
         reading = await bench.reader.read(DUAL, bench.strips.append)
         sent = without_polls(commands(bench))
         assert sent == ["!STATUS", *SETTINGS_96, *last, *MEASUREMENT]
@@ -70,12 +70,12 @@ def test_a_dual_read_is_one_pass_in_the_models_own_dialect(
         assert "does not name its model" in reading.notes[0]
         assert "no checksum" in reading.notes[1]
 
-    Bench(driver=driver).run(talk)
+    simulated(driver=driver).run(talk)
 
 
 def test_a_384_well_plate_is_placed_by_the_standard_and_read_whole() -> None:
     async def talk(bench: Bench) -> None:
-        await identified(bench)
+        await bench.identified()
         request = ReadRequest(wavelengths_nm=(570, 450), format=384)
         reading = await bench.reader.read(request, bench.strips.append)
         assert dict(reading.plates) == bench.expected(request)
@@ -85,12 +85,12 @@ def test_a_384_well_plate_is_placed_by_the_standard_and_read_whole() -> None:
         assert len(bench.strips) == 48
         assert list(bench.strips[23].values)[::15] == ["A24", "P24"]
 
-    Bench(format=384).run(talk)
+    simulated(format=384).run(talk)
 
 
 def test_options_become_settings() -> None:
     async def talk(bench: Bench) -> None:
-        await identified(bench)
+        await bench.identified()
         request = ReadRequest(wavelengths_nm=(450, 570), shake_s=30)
         assert await bench.read(request) == bench.expected()
         sent = commands(bench)
@@ -113,7 +113,7 @@ def test_options_become_settings() -> None:
         "error_log": False,
         "plate_96": {"x_mm": 14.38, "y_mm": 11.24, "pitch_mm": 9.0},
     }
-    Bench(driver=DRIVER_M5, options=options).run(talk)
+    simulated(driver=DRIVER_M5, options=options).run(talk)
 
 
 @pytest.mark.parametrize("end", ["CR", "LF", "CRLF"])
@@ -124,12 +124,12 @@ def test_every_line_end_is_understood(end: str) -> None:
         ends = {"CR": b"\r", "LF": b"\n", "CRLF": b"\r\n"}
         assert bench.link.transcript.sent.startswith(b"!STATUS" + ends[end] + b"!STATUS")
 
-    Bench(options={"end_of_line": end}, twin_options={"note": None}).run(talk)
+    simulated(options={"end_of_line": end}, twin_options={"note": None}).run(talk)
 
 
 def test_strips_are_columns_and_come_before_the_plate_is_whole() -> None:
     async def talk(bench: Bench) -> None:
-        await identified(bench)
+        await bench.identified()
         times: list[float] = []
 
         def on_strip(strip: Strip) -> None:
@@ -143,18 +143,18 @@ def test_strips_are_columns_and_come_before_the_plate_is_whole() -> None:
         assert complete(seen, 96) == bench.expected()[450]
         assert times[-1] - times[0] > 1.2  # 1400 bytes at 9600 baud
 
-    Bench().run(talk)
+    simulated().run(talk)
 
 
 def test_more_wavelengths_and_one_alone() -> None:
     async def talk(bench: Bench) -> None:
-        await identified(bench)
+        await bench.identified()
         one = ReadRequest(wavelengths_nm=(570,))
         assert await bench.read(one) == bench.expected(one)
         many = ReadRequest(wavelengths_nm=(405, 450, 490, 570, 620, 650))
         assert set(await bench.read(many)) == set(many.wavelengths_nm)
 
-    Bench().run(talk)
+    simulated().run(talk)
 
 
 @pytest.mark.parametrize(
@@ -173,14 +173,14 @@ def test_what_the_instrument_cannot_do_is_refused_before_a_byte_is_sent(
     request_: ReadRequest, code: ErrorCode, says: str
 ) -> None:
     async def talk(bench: Bench) -> None:
-        await identified(bench)
+        await bench.identified()
         with pytest.raises(RequestError, match=says) as caught:
             await bench.read(request_)
         assert caught.value.code is code
         assert commands(bench) == []
 
     options = {"shortest_nm": 400, "longest_nm": 570, "most_wavelengths": 2}
-    Bench(options=options).run(talk)
+    simulated(options=options).run(talk)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_refusals_carry_their_number_its_text_and_the_step(
     fault: str, code: str, says: str, needs_human: bool
 ) -> None:
     async def talk(bench: Bench) -> None:
-        await identified(bench)
+        await bench.identified()
         with pytest.raises(InstrumentFault, match=says) as caught:
             await bench.read()
         assert (caught.value.code, caught.value.needs_human) == (code, needs_human)
@@ -210,7 +210,7 @@ def test_refusals_carry_their_number_its_text_and_the_step(
         if "#" in fault:
             assert await bench.read() == bench.expected()
 
-    Bench((fault,)).run(talk)
+    simulated((fault,)).run(talk)
 
 
 def test_another_model_refuses_the_read_type() -> None:
@@ -221,19 +221,19 @@ def test_another_model_refuses_the_read_type() -> None:
                 await bench.reader.identify()
             assert not bench.link.dirty
 
-    bench = Bench(driver=DRIVER_384_PLUS)
+    bench = simulated(driver=DRIVER_384_PLUS)
     bench.driver = DRIVER_M5  # configured for the other one
     bench.run(talk)
 
 
 def test_a_weak_lamp_and_a_warning_behind_ok_are_warnings_of_the_reading() -> None:
     async def talk(bench: Bench) -> None:
-        await identified(bench)
+        await bench.identified()
         reading = await bench.reader.read(DUAL, bench.strips.append)
         assert dict(reading.plates) == bench.expected()
         assert reading.warnings == ("Warning: warming up", "error log: 314 lamp level low (1)")
 
-    Bench(("low-lamp@READ", "warning@CALIBRATE:Warning: warming up")).run(talk)
+    simulated(("low-lamp@READ", "warning@CALIBRATE:Warning: warming up")).run(talk)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_a_log_that_does_not_come_costs_no_plate_and_leaves_a_clean_link(
     fault: str, says: str
 ) -> None:
     async def talk(bench: Bench) -> None:
-        await identified(bench)
+        await bench.identified()
         for _ in range(2):
             reading = await bench.reader.read(DUAL, bench.strips.append)
             assert dict(reading.plates) == bench.expected()
@@ -256,12 +256,12 @@ def test_a_log_that_does_not_come_costs_no_plate_and_leaves_a_clean_link(
             assert not bench.link.dirty
             bench.lay(PLATE_2)
 
-    Bench((fault,)).run(talk)
+    simulated((fault,)).run(talk)
 
 
 def test_a_plate_of_another_shape_is_no_plate_and_the_link_is_clean() -> None:
     async def talk(bench: Bench) -> None:
-        await identified(bench)
+        await bench.identified()
         with pytest.raises(GarbledReply, match="instead of") as caught:
             await bench.read()
         assert caught.value.phase == "TRANSFER"
@@ -270,39 +270,39 @@ def test_a_plate_of_another_shape_is_no_plate_and_the_link_is_clean() -> None:
 
     # the lowest bit of the 0 in the list of wavelengths: 451 nm
     at = len(b"OK\t\r\n>9.9\t25.1\t96-well\r\nL:\t450") - 1
-    Bench((f"flip@TRANSFER#1:{at}",)).run(talk)
+    simulated((f"flip@TRANSFER#1:{at}",)).run(talk)
 
 
 def test_a_status_damaged_while_measuring_costs_nothing() -> None:
     async def talk(bench: Bench) -> None:
-        await identified(bench)
+        await bench.identified()
         assert await bench.read() == bench.expected()
 
     for kind in ("silence", "garbage", "truncate", "flip", "stale"):
-        Bench((f"{kind}@STATUS#6",)).run(talk)
+        simulated((f"{kind}@STATUS#6",)).run(talk)
 
 
 @pytest.mark.parametrize("driver", [DRIVER_384_PLUS, DRIVER_M5])
 def test_silence_behind_a_prompt_ends_an_answer_without_a_second_one(driver: Driver) -> None:
     async def talk(bench: Bench) -> None:
-        await identified(bench)
+        await bench.identified()
         reading = await bench.reader.read(DUAL, bench.strips.append)
         assert dict(reading.plates) == bench.expected()
         assert "options.prompts = {SPEED = 1} saves the wait" in reading.notes[-1]
 
-    Bench(driver=driver, twin_options={"second_prompt": False}).run(talk)
+    simulated(driver=driver, twin_options={"second_prompt": False}).run(talk)
 
 
 def test_prompts_can_be_told_and_then_nobody_waits() -> None:
     async def talk(bench: Bench) -> None:
-        await identified(bench)
+        await bench.identified()
         began_s = now_s()
         reading = await bench.reader.read(DUAL, bench.strips.append)
         assert len(reading.notes) == 2
         assert now_s() - began_s < 12
 
     options = {"prompts": {"SPEED": 1, "READTYPE": 1}}
-    Bench(driver=DRIVER_M5, twin_options={"second_prompt": False}, options=options).run(talk)
+    simulated(driver=DRIVER_M5, twin_options={"second_prompt": False}, options=options).run(talk)
 
 
 def test_options_are_typed_and_strict() -> None:
@@ -325,7 +325,7 @@ def test_other_words_of_the_status_can_be_told() -> None:
         with pytest.raises(NoReply):  # the twin says CLOSED, which is not SHUT
             await bench.reader.park()
 
-    Bench(options={"door_words": ("AJAR", "SHUT")}).run(talk)
+    simulated(options={"door_words": ("AJAR", "SHUT")}).run(talk)
 
 
 @pytest.mark.parametrize("driver", [DRIVER_384_PLUS, DRIVER_M5])
@@ -341,4 +341,4 @@ def test_the_driver_values_say_what_they_are(driver: Driver) -> None:
         assert isinstance(reader, Carrier)
         assert not isinstance(reader, Resender)
 
-    Bench(driver=driver).run(talk)
+    simulated(driver=driver).run(talk)

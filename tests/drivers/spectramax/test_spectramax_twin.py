@@ -10,7 +10,7 @@ from readerd.driver.stream import LineSettings
 from readerd.driver.wire import Wire
 from readerd.errors import InputError
 from readerd_spectramax import DRIVER_384_PLUS, DRIVER_M5
-from tests.drivers.spectramax.spectrabench import Bench
+from tests.drivers.spectramax.spectrabench import Bench, simulated
 from tests.virtual_clock import run_virtual
 
 OK = b"OK\t\r\n>"
@@ -29,7 +29,7 @@ READY += b"!READTYPE PLA\r"
 )
 def test_a_twin_that_cannot_be_is_refused(setup: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
-        Bench(**setup)
+        simulated(**setup)
 
 
 def ask_twin(bench: Bench, line: bytes, now_s: float = 0.0) -> list[bytes]:
@@ -76,7 +76,7 @@ def fail(code: int, *, acknowledged: bool = False) -> bytes:
     ],
 )
 def test_the_twin_answers_and_refuses_as_the_sheet_has_it(line: bytes, answer: bytes) -> None:
-    assert ask_twin(Bench(), line) == [answer]
+    assert ask_twin(simulated(), line) == [answer]
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def test_the_twin_answers_and_refuses_as_the_sheet_has_it(line: bytes, answer: b
     ],
 )
 def test_each_model_speaks_its_own_dialect(driver: Driver, line: bytes, answer: bytes) -> None:
-    assert ask_twin(Bench(driver=driver), line) == [answer]
+    assert ask_twin(simulated(driver=driver), line) == [answer]
 
 
 def test_while_measuring_only_status_and_cancel_are_safe() -> None:
-    bench = Bench()
+    bench = simulated()
     assert set(ask_twin(bench, READY)) == {OK}
     assert ask_twin(bench, b"!READ\r", 10.0) == [OK]
     assert ask_twin(bench, b"!STATUS\r", 17.9) == [OK + b"\r\nCLOSED\r\nMEASURING\r\n\r\n>"]
@@ -111,7 +111,7 @@ def test_while_measuring_only_status_and_cancel_are_safe() -> None:
 
 
 def test_a_transfer_sends_and_consumes_one_plate() -> None:
-    bench = Bench()
+    bench = simulated()
     ask_twin(bench, READY + b"!READ\r")
     (sent,) = ask_twin(bench, b"!TRANSFER\r", 8.0)
     assert sent.startswith(OK + b"0.0\t25.1\t96-well\r\nL:\t450\t570\r\nL:\t450\r\n1:\t1.0000\t")
@@ -124,7 +124,7 @@ def test_a_transfer_sends_and_consumes_one_plate() -> None:
 
 
 def test_power_on_is_an_air_calibration_and_the_drawer_must_be_closed() -> None:
-    bench = Bench(twin_options={"power_on_s": 30})
+    bench = simulated(twin_options={"power_on_s": 30})
     assert ask_twin(bench, b"!STATUS\r", 1.0) == [OK + b"\r\nCLOSED\r\nAIR CAL206\r\n\r\n>"]
     assert ask_twin(bench, b"!CLEAR DATA\r", 1.0) == [fail(105)]
     assert set(ask_twin(bench, READY + b"!OPEN\r", 31.0)) == {OK}
@@ -133,7 +133,7 @@ def test_power_on_is_an_air_calibration_and_the_drawer_must_be_closed() -> None:
 
 
 def test_a_384_geometry_finds_nothing_beyond_a_96_well_plate() -> None:
-    bench = Bench()
+    bench = simulated()
     ask_twin(bench, READY.replace(b" 12\r", b" 24\r").replace(b" 8\r", b" 16\r"))
     assert ask_twin(bench, b"!READ\r") == [OK]
     (sent,) = ask_twin(bench, b"!TRANSFER\r", 8.0)
@@ -142,7 +142,7 @@ def test_a_384_geometry_finds_nothing_beyond_a_96_well_plate() -> None:
 
 
 def test_the_twin_takes_commands_in_any_pieces() -> None:
-    bench = Bench()
+    bench = simulated()
     answers = [ask_twin(bench, bytes([byte])) for byte in b"!\r\n!CSPEED 8\r"]
     assert [answer for some in answers for answer in some] == [OK, OK]
 
@@ -153,7 +153,7 @@ def test_the_measurement_keeps_the_pace_of_the_line(scale: float, state: bytes) 
 
     async def main() -> bytes:
         heard = bytearray()
-        wire = Wire(Bench().twin, LineSettings(), time_scale=scale, deliver=heard.extend)
+        wire = Wire(simulated().twin, LineSettings(), time_scale=scale, deliver=heard.extend)
         wire.receive(READY + b"!READ\r")
         await asyncio.sleep(2)
         heard.clear()
