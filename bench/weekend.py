@@ -1,4 +1,4 @@
-"""Ten weekends, each with its own seed: what a reader's two days of trouble leave behind.
+"""Twelve weekends, each with its own seed: what a reader's two days of trouble leave behind.
 
 A weekend is 48 virtual hours of one daemon in one loop: journal, driver and mathematics are real,
 the instrument is a twin, the broker and the clock are the test's. `python -m bench.weekend SEED
@@ -13,7 +13,7 @@ from tests.whole.weekend_fate import FAMILIES
 from tests.whole.weekend_scene import Found, live
 from tests.whole.weekend_verdict import complaints, line, table
 
-WEEKENDS = 10
+WEEKENDS = 12
 FIRST_SEED = 1
 
 

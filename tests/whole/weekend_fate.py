@@ -37,6 +37,7 @@ class Family:
     busy: str
     stopped: str
     checksum: str
+    flipped: str = "flip@{plate}"
     stranger: str = "wrong-instrument"
     read_s: float  # about how long a plate takes
 
@@ -59,6 +60,23 @@ FAMILIES: Final = {
             stopped="operator-stop@S-data",
             checksum="bad-checksum@S-data",
             read_s=20,
+        ),
+        Family(
+            driver="spectramaxm5",
+            plate="TRANSFER",
+            busy="busy@READ",
+            stopped="operator-stop@STATUS",
+            checksum="error@READ:200",
+            flipped="split@{plate}:7",  # no checksum: nobody could tell a flipped bit
+            read_s=12,
+        ),
+        Family(
+            driver="synergyh1",
+            plate="O-data",
+            busy="busy@D:300",
+            stopped="operator-stop@O-data",
+            checksum="bad-checksum@O-data",
+            read_s=25,
         ),
     )
 }
@@ -109,15 +127,19 @@ def _while(change: Callable[[World], AbstractContextManager[None]]) -> Play:
     return play
 
 
-def _says(*specs: Callable[[Family], str]) -> Play:
-    """The instrument has these faults."""
-    return _while(
-        lambda world: world.instrument.twin.having(*(spec(world.family) for spec in specs))
-    )
+def _says(spec: Callable[[Family], str]) -> Play:
+    """The instrument has this fault; {plate} stands for the step that carries the plate."""
+
+    def having(world: World) -> AbstractContextManager[None]:
+        named = spec(world.family).format(plate=world.family.plate)
+        return world.instrument.twin.having(named)
+
+    return _while(having)
 
 
-def _is(spec: str) -> Callable[[Family], str]:
-    return lambda family: spec.replace("PLATE", family.plate)
+def _is(spec: str) -> Play:
+    """The same for every family."""
+    return _says(lambda family: spec)
 
 
 @contextmanager
@@ -214,12 +236,12 @@ KINDS: Final[dict[str, Kind]] = {
     "cable out in mid-read": Kind(
         _while(lambda world: world.instrument.unplugged()), 3, (0.1, 10), mid_read=True
     ),
-    "silence": Kind(_says(_is("silence")), 2, (1, 30)),
-    "rubbish": Kind(_says(_is("garbage")), 2, (1, 20)),
-    "answers break off": Kind(_says(_is("truncate")), 2, (1, 30)),
-    "plates break off": Kind(_says(_is("truncate@PLATE")), 1, (30, 60)),
-    "plates come too late": Kind(_says(_is("late@PLATE:200")), 1, (30, 60)),
-    "a bit is flipped": Kind(_says(_is("flip@PLATE")), 2, (30, 60)),
+    "silence": Kind(_is("silence"), 2, (1, 30)),
+    "rubbish": Kind(_is("garbage"), 2, (1, 20)),
+    "answers break off": Kind(_is("truncate"), 2, (1, 30)),
+    "plates break off": Kind(_is("truncate@{plate}"), 1, (30, 60)),
+    "plates come too late": Kind(_is("late@{plate}:200"), 1, (30, 60)),
+    "a bit is flipped": Kind(_says(lambda family: family.flipped), 2, (30, 60)),
     "wrong checksums": Kind(_says(lambda family: family.checksum), 1, (30, 60)),
     "instrument busy": Kind(_says(lambda family: family.busy), 2, (20, 60)),
     "stopped at the instrument": Kind(_says(lambda family: family.stopped), 1, (20, 40)),

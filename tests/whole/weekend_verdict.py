@@ -214,8 +214,9 @@ HEADINGS: Final = (
 
 def line(found: Found | None = None) -> str:
     """The figures of a weekend in one line; without one, their names."""
+    widths = [12 if name == "driver" else 8 for name in HEADINGS]
     if found is None:
-        return " ".join(f"{name:>9}" for name in HEADINGS)
+        return " ".join(f"{name:>{width}}" for name, width in zip(HEADINGS, widths, strict=True))
     first, last = found.samples[0], found.samples[-1]
     states = Counter(found.states.values())
     cells = (
@@ -236,4 +237,4 @@ def line(found: Found | None = None) -> str:
         f"{found.most_wal_mb:.1f}",
         f"{found.cpu_s:.1f}",
     )
-    return " ".join(f"{cell:>9}" for cell in cells)
+    return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
