@@ -119,6 +119,7 @@ class Drain:
         self._pauses: dict[str, Pause] = {}  # by refused topic
         self._held_until: dict[str, float] = {}  # refused topics that rest now
         self._suspects = Suspects()
+        self._is_open = False  # a connection that has let us subscribe takes rows
 
     def wake(self) -> None:
         """A row was stored."""
@@ -135,8 +136,9 @@ class Drain:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether nothing is under way, held back, or too large to go."""
-        return not (self._flights or self._answered or self._held_until or self._too_large)
+        """Whether rows can go, and none is under way, held back, or too large to go."""
+        waits = self._flights or self._answered or self._held_until or self._too_large
+        return self._is_open and not waits
 
     async def run(self, connection: Connection) -> None:
         """Drain into this connection until BrokerLost or cancellation."""
@@ -149,6 +151,7 @@ class Drain:
         is_blind = connection.version == "3.1.1"  # its acknowledgements say nothing
         self._echoes = Echoes(self._timing.echo_within_s) if is_blind else None
         self._start_over()
+        self._is_open = True
         try:
             while True:
                 self._stir.clear()
@@ -158,6 +161,7 @@ class Drain:
                     self._settle()
                 self._look_at_the_clock()
         finally:
+            self._is_open = False
             for flight in [one for one in self._flights.values() if one.answer.done()]:
                 self._land(flight)
             self._suspects.ended(self._flights, _loop_time())

@@ -77,7 +77,7 @@ def _recorded(app: Starlette) -> ASGIApp:
             if scope["method"] in ("GET", "HEAD"):
                 level = logging.DEBUG
             where = f"{scope['method']} {scope['path']!r:.120}"
-            log.log(level, "door request=%s peer=%s", where, who)
+            log.log(level, "door request=%s %s", where, who or "peer=unknown")
         await app(scope, receive, send)
 
     return recorded

@@ -21,6 +21,9 @@ class Peer:
     uid: int
     gid: int
 
+    def __str__(self) -> str:
+        return f"pid={self.pid} uid={self.uid}"
+
 
 def peer_of(connection: TransportSocket | socket.socket | None) -> Peer | None:
     """Who has connected to a unix socket; None on any other."""

@@ -63,7 +63,7 @@ async def test_every_move_of_the_local_door_says_whose_it_was(
         assert events["resent"] == {"sequence": 2, "by": WHO}
     asked = [line for line in caplog.messages if "door request=POST" in line]
     assert len(asked) == 3
-    assert all(f"uid={os.getuid()}, gid={os.getgid()}" in line for line in asked)
+    assert all(line.endswith(f" pid={os.getpid()} uid={os.getuid()}") for line in asked)
     assert not [line for line in caplog.messages if "request=GET" in line]
 
 

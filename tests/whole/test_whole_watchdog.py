@@ -16,7 +16,7 @@ from readerd.edge.notify import notify, reloading, status, watchdog_s
 from readerd.errors import LinkLost, StoreError
 from readerd.house import House
 from tests.virtual_clock import run_virtual
-from tests.whole.virtual_house import a_read, ended, living, write_files
+from tests.whole.virtual_house import Yes, a_read, ended, living, write_files
 
 WITHIN_S = 30.0
 Heard = Callable[[], list[str]]
@@ -146,6 +146,25 @@ def test_a_message_that_nobody_carries_withholds_it(tmp_path: Path, heard: Heard
             again = await watch(house, heard, 60)
             assert not [line for line in again if "stuck" in line]
             assert again["WATCHDOG=1"] >= 4
+
+    run_virtual(main())
+
+
+class Deaf(Yes):
+    """A broker that welcomes everybody and then hangs: no subscription is ever answered."""
+
+    def subscribe(self, topic_filter: str, *, retained: bool = False) -> asyncio.Future[int]:
+        return asyncio.get_running_loop().create_future()
+
+
+def test_a_broker_that_hangs_is_no_fault_of_ours(tmp_path: Path, heard: Heard) -> None:
+    async def main() -> None:
+        async with living(write_files(tmp_path), connect=Deaf().connect) as house:
+            await house.bench.until_ready()
+            house.runner.tell("carrier")  # a message that waits
+            counted = await watch(house, heard, 600)
+            assert house.edge.publisher.connections > 5
+            assert not [line for line in counted if "stuck" in line]
 
     run_virtual(main())
 
