@@ -5,12 +5,15 @@ first scrape, in a thread. Nothing is counted here: values are read when they ar
 """
 
 import os
+import resource
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final, get_args
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -49,7 +52,6 @@ def exposition(facts: Facts) -> bytes:
     """The whole page."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Readerd(facts))
-    ProcessCollector(registry=registry)
     return generate_latest(registry)
 
 
@@ -73,6 +75,7 @@ class _Readerd(Collector):
         info = GaugeMetricFamily("readerd_build_info", "Who this is", labels=[*facts.labels])
         info.add_metric([*facts.labels.values()], 1)
         yield info
+        yield from _process()
 
 
 def _plates(tally: Tally) -> Iterator[Metric]:
@@ -126,6 +129,22 @@ def _room(store: Store) -> Iterator[Metric]:
     yield _gauge("readerd_journal_bytes", "The journal with its write-ahead log", journal_bytes)
     free_bytes = disk.f_bavail * disk.f_frsize
     yield _gauge("readerd_disk_free_bytes", "Free beside the journal", free_bytes)
+
+
+def _process() -> Iterator[Metric]:
+    """What the library's own collector tells; that one is empty under ProcSubset=pid."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    # proc_pid_stat(5): behind the name, which may hold anything, starttime is the 20th.
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    rss = pages * resource.getpagesize()
+    yield _gauge("process_resident_memory_bytes", "Resident memory", rss)
+    yield _gauge("process_start_time_seconds", "When it started, of the epoch", time.time() - age_s)
+    yield _gauge("process_open_fds", "Open files", len(os.listdir("/proc/self/fd")))
+    most_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield _gauge("process_max_fds", "Most open files", most_files)
+    text = "Processor time, user and system"
+    yield CounterMetricFamily("process_cpu_seconds", text, value=time.process_time())
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,19 @@ def test_what_is_to_page_on_is_seen(tmp_path: Path) -> None:
             assert 'readerd_alarm{code="store-full"}' not in await scrape(house)
 
     run_virtual(main())
+
+
+# The unit's ProcSubset=pid: of /proc only the processes.
+BOX = ("unshare", "-rmpf", "sh", "-c", 'mount -t proc -o subset=pid proc /proc && exec "$@"', "sh")
+TELL = (
+    "from readerd.edge.metrics import _process as tell;"
+    "print(*(one.name for family in tell() for one in family.samples))"
+)
+
+
+def test_the_process_is_told_in_the_units_sandbox_too() -> None:
+    if subprocess.run((*BOX, "true"), capture_output=True, check=False).returncode:
+        pytest.skip("no namespaces of our own here")
+    said = subprocess.check_output((*BOX, sys.executable, "-c", TELL), text=True)
+    assert "process_resident_memory_bytes" in said.split()
+    assert "process_cpu_seconds_total" in said.split()
