@@ -67,7 +67,7 @@ def refusals(here: Bench, run: str) -> None:
 
 def test_recover_and_abort_at_the_command_line(start: Start, bench: MakeBench) -> None:
     fault = ("--fault", "truncate@RPLATE:700")
-    start("twin", "biorad680", "--pty", "tty", "--time-scale", "0.3", *fault).until(":")
+    start("twin", "biorad680", "--pty", "tty", "--time-scale", "0.15", *fault).until(":")
     here = bench(port="serial:tty", broker=1)
     daemon = start("run", "--config", "bench2.toml")
     daemon.until("reader=ready")
