@@ -26,7 +26,7 @@ from readerd.edge.button_settings import (
 )
 from readerd.edge.http_settings import HttpSettings, runtime_directory
 from readerd.edge.mqtt_settings import MqttSettings
-from readerd.errors import ConfigError, Mistake, ReaderdError
+from readerd.errors import ConfigError, Mistake
 from readerd.run.settings import AssaysSettings, PlatesSettings, ReaderSettings, StoreSettings
 
 T = TypeVar("T")
@@ -157,8 +157,8 @@ def _driver(
         return None, None
     try:
         driver = catalog.find(name)
-    except ReaderdError as error:
-        mistakes.append(Mistake("reader.driver", str(error)))
+    except ConfigError as error:
+        mistakes.extend(error.mistakes)
         return None, None
     options = reader.get("options", {})
     return driver, _collect(

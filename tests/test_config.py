@@ -97,6 +97,7 @@ def test_a_mistake_has_its_path(
     found = mistakes(folder, RIGHT.replace(before, after))
     assert where in found, found
     assert what in found[where]
+    assert f"{where}:" not in found[where], "the path is told once"
 
 
 def test_all_mistakes_of_all_files_come_at_once(folder: Path) -> None:

@@ -45,6 +45,10 @@ async def examine(
         settings, root_topic, probe=probe and not running, tell_time=now
     ):
         yield finding
+    if running and probe:
+        yield Finding(
+            "acl", "ok", "--probe left out: a daemon runs, and says what the broker refuses"
+        )
     yield said_so_far(status if isinstance(status, dict) else None, probe)
 
 

@@ -25,6 +25,7 @@ from typing import Final, Protocol, TextIO
 from readerd.edge.button_settings import InputAddress
 from readerd.errors import LinkLost, RequestError
 from readerd.payload import LampMessage, RunEnded
+from readerd.run.log_run import of_run
 from readerd.run.outage import Outage
 from readerd.run.runner import Runner
 
@@ -63,9 +64,10 @@ class Signal:
         if message == self._shown:
             return
         self._shown = message
-        log.info("lamp light=%s state=%s plate=%s run=%s code=%s",
-                 message.light, message.state, message.plate_barcode, message.run_id,
-                 message.code)  # fmt: skip
+        plate = f" plate={message.plate_barcode}" if message.plate_barcode else ""
+        code = f" code={message.code}" if message.code else ""
+        with of_run(message.run_id):
+            log.info("lamp light=%s state=%s%s%s", message.light, message.state, plate, code)
         for lamp in self._lamps:
             lamp.show(message)
 

@@ -105,7 +105,8 @@ class Arming:
             self.disarm(f"not read within {ARMED_S:g} s")
 
     def _tell(self, kind: str, armed: Armed, text: str | None) -> None:
-        log.info("%s plate=%s source=%s text=%s", kind, armed.plate, armed.source, text)
+        why = f" text={text}" if text else ""
+        log.info("%s plate=%s source=%s%s", kind, armed.plate, armed.source, why)
         details = {"assay": armed.assay, "source": armed.source}
         event = self._scribe.event(kind, subject=armed.plate, text=text, details={**details})
         self._store.record(event, self._scribe.at())

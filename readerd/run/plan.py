@@ -70,11 +70,12 @@ class Rules:
         if was_read and rules.reread == "with-reason" and not _said(request.reread_reason):
             raise RequestError(
                 ErrorCode.ALREADY_READ,
-                f"plate {plate} has been read; give --reread --reason TEXT to read it again",
+                f"plate {plate} has been read; {_reason_by(request)} to read it again",
             )
         operator = request.operator.id if request.operator else None
         if rules.require_operator and not _said(operator):
-            raise RequestError(ErrorCode.OPERATOR_MISSING, "say who reads: --operator NAME")
+            text = f"say who reads: {_operator_by(request)}"
+            raise RequestError(ErrorCode.OPERATOR_MISSING, text)
 
     def check_barcode(self, plate: str) -> None:
         """RequestError unless it looks as `[plates]` wants."""
@@ -90,6 +91,17 @@ class Rules:
             what = f"plate {plate}" if plate else "a plate without a barcode"
             text = f"no plate map for {what}; plates.plate_map requires one before the read"
             raise RequestError(ErrorCode.PLATE_MAP_MISSING, text)
+
+
+def _reason_by(request: RunRequest) -> str:
+    """How whoever asks gives a reason; who has a scanner in hand has no options."""
+    ways = {"cli": "give --reread --reason TEXT", "button": "scan a reason"}
+    return ways.get(request.trigger.kind, "give reread_reason")
+
+
+def _operator_by(request: RunRequest) -> str:
+    ways = {"cli": "--operator NAME", "button": "scan a badge"}
+    return ways.get(request.trigger.kind, "operator")
 
 
 def _said(text: str | None) -> bool:

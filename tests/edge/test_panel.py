@@ -161,6 +161,7 @@ def test_a_plate_is_read_again_for_a_reason_that_was_scanned(tmp_path: Path) -> 
         await desk.scan("PLT1")
         await desk.press()
         assert desk.shines("red", "refused", "already_read")  # a reason is good for one read
+        assert desk.lamp.text == "plate PLT1 has been read; scan a reason to read it again"
 
     why = '[scanner.reread]\nWHY-SPILL = "the plate was spilled"\n'
     play(tmp_path, SERIAL + why, script)
@@ -181,6 +182,7 @@ def test_a_badge_says_who_reads_until_it_expires_or_another_comes(tmp_path: Path
         await desk.scan("PLT9")
         await desk.press()
         assert desk.shines("red", "refused", "operator_missing")
+        assert desk.lamp.text == "say who reads: scan a badge"
         await desk.scan("OP-17")
         await desk.press()
         assert desk.shines("blinking", "reading")

@@ -99,7 +99,7 @@ def test_what_is_missing_is_refused_told_and_no_run(
             assert refused.value.code == code
         assert stage.store.newest(9) == []
         told = [(one["code"], one["details"]) for one in refusals(stage)]
-        assert told == [(code, {"key": "k1", "trigger": "cli"})] * 2
+        assert told == [(code, {"key": "k1", "trigger": "cli", "by": None})] * 2
         if "require_operator" in plates:
             assert (await stage.read("k2", operator=OPERATOR)).data.run.operator == OPERATOR
 
@@ -283,6 +283,7 @@ def test_a_late_map_of_the_lims_is_taken_by_the_next_revision_and_once(tmp_path:
         events = [json.loads(row.payload)["data"] for row in rows if row.topic == "event"]
         assert events[-1]["details"] == {
             "revision": 7, "plate_map": "M4", "plate_map_source": "lims",
+            "by": None,
         }  # fmt: skip
 
     play(tmp_path / "j.db", script)

@@ -161,7 +161,9 @@ async def test_a_daemon_that_runs_is_asked_and_not_disturbed(
     assert is_right(findings), findings
     assert about(findings, "instrument") == [("ok", "Simulated Reader on twin: is ready")]
     assert about(findings, "delivery") == [("ok", "the daemon delivers; 0 messages wait")]
-    assert len(about(findings, "acl")) == 2
+    rights = about(findings, "acl")
+    assert len(rights) == 3
+    assert rights[2][1].startswith("--probe left out: a daemon runs")
     assert opened == ["twin:"]
 
 
