@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from readerd.config import load_config
 from readerd.demo.plate import il6_assay_text
 from readerd.driver import catalog
 from readerd.run.audit import verify_file
+from readerd.run.journal import Journal
 from tests.virtual_clock import run_virtual
 from tests.whole.weekend_broker import LoopBroker
 from tests.whole.weekend_fate import FAMILIES, HOUR_S, Trouble, World, draw, play
@@ -86,11 +87,11 @@ class Found:
     given_up: int
     starts: int
     published: int
-    lims_counts: Counter[str]
     most_wal_mb: float
     oldest_settled_h: float
-    cpu_s: float
-    wall_s: float
+    lims_counts: Counter[str] = field(default_factory=Counter)
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
 
     @property
     def story(self) -> list[str]:
@@ -295,10 +296,6 @@ def _look(
     told, streams = _told(world.lims.shelf_at)
     rows = {run_id: house.store.run(run_id) for run_id in technician.runs}
     audit = verify_file(house.store.journal.path)
-    (oldest,) = house.store.journal.one(
-        "SELECT min(settled_at) FROM outbox WHERE settled_at IS NOT NULL"
-    )
-    now = world.clock()
     return Found(
         seed=seed,
         driver=world.family.driver,
@@ -309,10 +306,7 @@ def _look(
         told=told,
         streams=streams,
         last_sequence=house.store.outbox.last_sequence(),
-        waiting={
-            **house.store.outbox.counts(),
-            "unsettled": len(house.store.outbox.unsettled()),
-        },
+        waiting={"unsettled": len(house.store.outbox.unsettled()), **house.store.outbox.counts()},
         missing=world.lims.missing(),
         broken_promises=world.daemon.broken_promises,
         retained=sorted(topic.split("/", 4)[4] for topic in world.broker.retained),
@@ -328,12 +322,16 @@ def _look(
         given_up=technician.given_up,
         starts=world.daemon.starts,
         published=world.broker.published,
-        lims_counts=Counter(),
         most_wal_mb=world.daemon.most_wal_bytes / 1e6,
-        oldest_settled_h=(now - now.fromisoformat(oldest)).total_seconds() / 3600 if oldest else 0,
-        cpu_s=0,
-        wall_s=0,
+        oldest_settled_h=_oldest_settled_h(world, house.store.journal),
     )
+
+
+def _oldest_settled_h(world: World, journal: Journal) -> float:
+    """How long ago the oldest message was settled that retention has left."""
+    (oldest,) = journal.one("SELECT min(settled_at) FROM outbox WHERE settled_at IS NOT NULL")
+    now = world.clock()
+    return (now - now.fromisoformat(oldest)).total_seconds() / HOUR_S if oldest else 0.0
 
 
 def _told(shelf: Path) -> tuple[list[dict[str, Any]], dict[str, list[int]]]:
