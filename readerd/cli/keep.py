@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from readerd.cli.options import (
+    WORK_S,
     door,
     json_option,
     read_text,
@@ -44,8 +45,8 @@ def abort(run: str | None, reason: str, reader: str | None, as_json: bool) -> No
 @reader_option
 @json_option
 def carrier(position: str, reader: str | None, as_json: bool) -> None:
-    """Move the plate carrier out or in, where the instrument has one."""
-    answer = door(reader).post("/v1/carrier", {"position": position})
+    """Move the plate carrier, where the instrument has one."""
+    answer = door(reader).post("/v1/carrier", {"position": position}, within_s=WORK_S)
     _say(answer, as_json, f"carrier {position}")
 
 
@@ -66,7 +67,7 @@ def revise(
     reader: str | None,
     as_json: bool,
 ) -> None:
-    """Compute a run again from its stored reading and publish it as the next revision."""
+    """Publish a run again, computed from its stored reading. It is the next revision."""
     from readerd.cli.options import mask
 
     body: dict[str, object] = {"reason": reason, "masks": dict(mask(text) for text in masks)}
@@ -90,8 +91,9 @@ def revise(
 @reader_option
 @json_option
 def recover(run: str, reason: str, reader: str | None, as_json: bool) -> None:
-    """Ask the instrument for the plate that a run lost; nothing is measured again."""
-    answer = door(reader).post(f"/v1/runs/{run}/recover", {"reason": reason})
+    """Ask the instrument for the plate that a run lost. Nothing is measured again."""
+    body: dict[str, object] = {"reason": reason}
+    answer = door(reader).post(f"/v1/runs/{run}/recover", body, within_s=WORK_S)
     _say(answer, as_json, f"recovered: revision {answer['revision']} of run {run}")
 
 
@@ -102,7 +104,7 @@ def recover(run: str, reason: str, reader: str | None, as_json: bool) -> None:
 @click.option("--output", type=FILE, help="The file; without it: standard output.")
 @reader_option
 def export(run: str, kind: str, output: Path | None, reader: str | None) -> None:
-    """One run in a file: json the result, csv its wells, raw what `reproduce` takes."""
+    """One run in a file. KIND: json the result, csv its wells, raw what `reproduce` takes."""
     if kind == "raw":
         text = json.dumps(door(reader).get(f"/v1/runs/{run}/evidence"))
     else:
@@ -137,7 +139,7 @@ def _cell(value: Any) -> str:
 @reader_option
 @json_option
 def reproduce(run: str, reader: str | None, as_json: bool) -> None:
-    """Compute a run again from its wire bytes: RUN is a run of the daemon, or an exported file."""
+    """Compute a run again from its wire bytes. RUN is a run of the daemon, or an exported file."""
     from dataclasses import asdict
 
     from readerd.driver import catalog

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# How long an answer may take that waits for the instrument or for the whole journal.
+WORK_S = 900.0
+
 # What the states of an outbox row mean to people.
 DELIVERY = {
     "stored": "waits for the broker",

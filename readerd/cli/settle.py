@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from readerd.cli.options import DELIVERY, door, json_option, reader_option, run_argument, table
+from readerd.cli.options import (
+    DELIVERY,
+    WORK_S,
+    door,
+    json_option,
+    reader_option,
+    run_argument,
+    table,
+)
 
 FILE = click.Path(path_type=Path)
 _journal = click.option("--journal", type=FILE, help="Without a daemon: this journal, read-only.")
@@ -38,7 +46,7 @@ def outbox(reader: str | None, as_json: bool) -> None:
 @reader_option
 @json_option
 def resend(run: str, reader: str | None, as_json: bool) -> None:
-    """Send the newest result of a run again: the same bytes, the same sequence number."""
+    """Send the newest result of a run again. The same bytes, the same sequence number."""
     answer = door(reader).post(f"/v1/runs/{run}/resend", {})
     text = f"result {answer['sequence']} of run {run} goes out again"
     click.echo(json.dumps(answer) if as_json else text)
@@ -67,7 +75,7 @@ def verify(journal: Path | None, reader: str | None, as_json: bool) -> None:
 
 def _verified(journal: Path | None, reader: str | None) -> dict[str, Any]:
     if journal is None:
-        answer: dict[str, Any] = door(reader).get("/v1/audit")
+        answer: dict[str, Any] = door(reader).get("/v1/audit", within_s=WORK_S)
         return answer
     from dataclasses import asdict
 
@@ -82,7 +90,7 @@ def _verified(journal: Path | None, reader: str | None) -> dict[str, Any]:
 @reader_option
 @json_option
 def backup(file: Path, journal: Path | None, reader: str | None, as_json: bool) -> None:
-    """Copy the journal, whole at one moment, while the daemon goes on; FILE must not exist."""
+    """Copy the journal while the daemon goes on. Whole at one moment; FILE must not exist."""
     from readerd.run.journal import back_up
 
     source = journal or Path(door(reader).get("/v1/status")["journal"])

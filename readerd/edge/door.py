@@ -53,16 +53,16 @@ class Door:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def get(self, target: str) -> Any:
-        return self._call("GET", target, b"")
+    def get(self, target: str, *, within_s: float = QUIET_S) -> Any:
+        return self._call("GET", target, b"", within_s)
 
-    def post(self, target: str, body: dict[str, object]) -> Any:
-        return self._call("POST", target, json.dumps(body).encode())
+    def post(self, target: str, body: dict[str, object], *, within_s: float = QUIET_S) -> Any:
+        return self._call("POST", target, json.dumps(body).encode(), within_s)
 
     def events(self) -> Generator[tuple[str, dict[str, Any]], None, None]:
         """What happens from now on; the first item is ("open", {})."""
         try:
-            with self._request("GET", "/v1/events", b"") as answer:
+            with self._request("GET", "/v1/events", b"", QUIET_S) as answer:
                 _status(answer)
                 yield "open", {}
                 kind = ""
@@ -75,25 +75,30 @@ class Door:
             raise NoDaemon(f"readerd went away: {error}") from None
         raise NoDaemon("readerd went away; `readerd status` tells when it is back")
 
-    def _call(self, method: str, target: str, body: bytes) -> Any:
+    def _call(self, method: str, target: str, body: bytes, within_s: float) -> Any:
         try:
-            with self._request(method, target, body) as stream:
+            with self._request(method, target, body, within_s) as stream:
                 status = _status(stream)
                 answer = json.loads(stream.read())
+        except TimeoutError:
+            raise NoDaemon(f"{self.path}: no answer within {within_s:g} s") from None
         except (OSError, ValueError) as error:
             raise NoDaemon(f"{self.path}: the answer is none of readerd's: {error}") from None
         if status >= 400 and "error" in answer:
-            raise RequestError(ErrorCode(answer["error"]), answer["text"])
+            raise _refusal(answer)
         return answer
 
     @contextmanager
-    def _request(self, method: str, target: str, body: bytes) -> Iterator[BinaryIO]:
+    def _request(
+        self, method: str, target: str, body: bytes, within_s: float
+    ) -> Iterator[BinaryIO]:
         """The answer's bytes, from the status line on."""
         head = (
             f"{method} {target} HTTP/1.0\r\nHost: localhost\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         with self._connect() as connection, connection.makefile("rb") as answer:
+            connection.settimeout(within_s)
             connection.sendall(head.encode() + body)
             yield answer
 
@@ -104,11 +109,20 @@ class Door:
             connection.connect(str(self.path))
         except OSError as error:
             connection.close()
-            raise NoDaemon(
-                f"no readerd answers on {self.path} ({error.strerror});"
-                " start `readerd run --config FILE`"
-            ) from None
+            do = "start `readerd run --config FILE`"
+            if isinstance(error, PermissionError):
+                do = "who may open it is in the group readerd-operators"
+            said = error.strerror or error
+            raise NoDaemon(f"no readerd answers on {self.path} ({said}); {do}") from None
         return connection
+
+
+def _refusal(answer: dict[str, Any]) -> RequestError:
+    """What the daemon refuses; a newer one may know codes that we do not."""
+    code, text = answer["error"], answer.get("text", "")
+    if code in list(ErrorCode):
+        return RequestError(ErrorCode(code), text)
+    return RequestError(ErrorCode.INTERNAL, f"{code}: {text}")
 
 
 def _status(answer: BinaryIO) -> int:

