@@ -18,7 +18,8 @@ pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not inst
 def short(mode: Mode) -> Plan:
     return Plan(
         mode=mode,
-        plates=48,
+        plates=36,
+        per_s=9.0,
         readers=2,
         broker_dies_s=(0.5, 1.6, 2.9),
         collector_away_s=(0.8, 3.8),
@@ -30,5 +31,5 @@ def short(mode: Mode) -> Plan:
 @pytest.mark.parametrize("mode", ["receipts", "replay"])
 def test_nothing_is_lost_nothing_doubled_every_copy_the_same(mode: Mode, tmp_path: Path) -> None:
     found = asyncio.run(run(short(mode), tmp_path))
-    assert (found.plates, found.results, found.unsaid) == (48, 48, 0)
+    assert (found.plates, found.results, found.unsaid) == (36, 36, 0)
     assert (found.lost, found.doubled, found.differing) == (0, 0, 0)
