@@ -147,7 +147,7 @@ def exit_code(envelope: Mapping[str, Any]) -> int:
 @reader_option
 @json_option
 def runs(limit: int, plate: str | None, reader: str | None, as_json: bool) -> None:
-    """The newest runs, newest first: how each ended, and whether its result has arrived."""
+    """The newest runs: how each ended, and has its result arrived?"""
     from urllib.parse import urlencode
 
     query = urlencode({"limit": limit} | ({"plate": plate} if plate else {}))
