@@ -136,6 +136,7 @@ def wire(
     bridge = _bridge(config)
     bench = _bench(config, open_stream, now, lambda: feed.tell("state", presence.state()))
     scribe = Scribe(bridge, store, now)
+    store.outbox.require(config.mqtt.required_receipts, scribe.at())  # others than last time?
     runner = Runner(
         scribe=scribe,
         rules=rules_of(config),

@@ -156,5 +156,6 @@ def _take_over(house: House, config: Config) -> None:
     house.presence.assays = sorted(config.assay_by_id)
     house.upkeep.keep_days(config.store.retention_days)
     house.edge.commands.enable(config.mqtt.commands)
-    house.store.outbox.require(config.mqtt.required_receipts)
+    house.store.outbox.require(config.mqtt.required_receipts, runner.scribe.at())
+    house.edge.outbox.settle()
     house.publish_retained()

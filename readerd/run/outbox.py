@@ -35,9 +35,26 @@ class Outbox:
         self._journal = journal
         self._required = frozenset(required)
 
-    def require(self, required: Sequence[str]) -> None:
-        """From now on the receipts of these consumers settle a result."""
+    def require(self, required: Sequence[str], at: str) -> None:
+        """From now on the receipts of these consumers settle a result.
+
+        What waits for nobody else any more is settled at this moment, and not when it came.
+        """
         self._required = frozenset(required)
+        open_rows = (
+            "SELECT row_id, state, event_id FROM outbox WHERE stream = 'result'"
+            " AND state IN ('stored', 'broker_acked', 'refused')"
+            " AND event_id IN (SELECT event_id FROM receipts)"
+        )
+        with self._journal.transaction():
+            for row_id, state, event_id in self._journal.all(open_rows):
+                self._settle(row_id, state, event_id, at)
+            if not required:
+                self._journal.db.execute(
+                    "UPDATE outbox SET settled_at = ? WHERE stream = 'result'"
+                    " AND state = 'broker_acked' AND settled_at IS NULL",
+                    (at,),
+                )
 
     def put(self, kind: StreamKind, run_id: str | None, compose: Compose, at: str) -> Stored:
         """Give the message its place and fix its bytes; within the caller's transaction."""

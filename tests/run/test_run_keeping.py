@@ -147,6 +147,24 @@ def test_required_receipts_hold_retention_back_and_restarts_reuse_no_number(
     again.close()
 
 
+def test_receipts_that_are_required_no_more_hold_nothing_back(tmp_path: Path) -> None:
+    store = Store(tmp_path / "journal.db", ("lims", "archive"))
+    fill(store)
+    rows = store.outbox.pending(99)
+    store.outbox.broker_acked([row.row_id for row in rows], OLD)
+    first, second = (row.event_id for row in rows if row.topic == "result")
+    store.outbox.receipt("lims", first, "stored", "", OLD)
+    store.outbox.receipt("archive", first, "refused", "", OLD)
+    assert [row.event_id for row in store.outbox.unsettled()] == [first, second]
+    store.outbox.require(("lims",), BETWEEN)
+    assert [row.event_id for row in store.outbox.unsettled()] == [second]
+    store.outbox.require((), "2026-05-01")
+    assert (store.outbox.unsettled(), store.outbox.delivery("r2")) == ([], "settled")
+    assert store.outbox.forget("2026-04-01")["messages"] == 6  # not the one of this moment
+    assert store.outbox.forget("2026-06-01")["messages"] == 1
+    store.close()
+
+
 def test_a_backup_opens_verifies_and_overwrites_nothing(store: Store, tmp_path: Path) -> None:
     fill(store)
     target = tmp_path / "copy.db"
