@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ def conformance(
     names: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Run the house rules on the driver's twin, or on the instrument on a port.
+    """Run the house rules on a driver's twin, or on an instrument.
 
     On a port the instrument reads the plate that lies in it several times and moves its carrier.
     """
@@ -150,12 +151,22 @@ def _answer(driver: str, port: str | None, outcomes: "Sequence[Outcome]") -> dic
     help="The folder that the package's own folder is made in; without: this one.",
 )
 def new_driver(name: str, into: Path) -> None:
-    """Write a driver package that passes conformance at once against its own twin."""
+    """Write a driver package that passes conformance at once."""
     from readerd.cli.skeleton import write_package
 
     folder = write_package(name, into)
     click.echo(f"{folder}")
-    click.echo(f"next: pip install -e {folder}, then readerd conformance {name}")
+    click.echo(f"next: {_installer()} {folder}, then readerd conformance {name}")
+
+
+def _installer() -> str:
+    """What installs a package in development here: an environment that uv made has no pip."""
+    if find_spec("pip"):
+        return "python -m pip install -e"
+    # `make` keeps uv beside the environment; without isolation nothing is fetched for the build.
+    ours = Path(sys.prefix).parent / ".tools" / "bin" / "uv"
+    uv = ours if ours.exists() else "uv"
+    return f"{uv} pip install --python {sys.prefix} --no-build-isolation -e"
 
 
 VERBS = (conformance, new_driver)

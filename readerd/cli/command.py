@@ -28,8 +28,23 @@ EXIT_CODES: tuple[tuple[type[ReaderdError], int], ...] = (
     (ConfigError, 78),
 )
 
+# Which verb is for what; the list above it is in the order of the alphabet.
+BY_PURPOSE = """\b
+To see it work          demo
+To connect a reader     drivers, check, run, install, doctor
+To read plates          read, status, runs, show, abort, carrier
+To look again           revise, recover, export, reproduce
+To deliver and keep     outbox, resend, audit, backup, collect, schema
+Without a daemon        fit, quantify, twin
+To write a driver       new-driver, conformance
+In the shell            completion
+"""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=BY_PURPOSE,
+)
 @click.version_option(__version__, prog_name="readerd")
 def readerd() -> None:
     """The open bridge from a microplate reader to a laboratory's information system."""

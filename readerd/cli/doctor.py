@@ -29,7 +29,7 @@ ETC = Path("/etc/readerd")
 @click.option("--probe", is_flag=True, help="Say a marked message on the reader's own topics, too.")
 @json_option
 def doctor(path: Path | None, probe: bool, as_json: bool) -> None:
-    """Is this machine right for its reader? Each finding with what to do."""
+    """Is this machine right for its reader, and what is to do?"""
     from readerd.doctor.finding import is_right
 
     findings = asyncio.run(_examined(path or _only_one(), probe, quiet=as_json))

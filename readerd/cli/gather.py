@@ -38,7 +38,7 @@ def collect(
     cert_file: str,
     key_file: str,
 ) -> None:
-    """The LIMS side: receive everything, keep it once, find what is missing, send receipts."""
+    """The LIMS side: receive, keep once, find gaps, send receipts."""
     from readerd.collect.settings import CollectSettings
 
     settings = CollectSettings(

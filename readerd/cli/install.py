@@ -67,7 +67,7 @@ def install(
     as_json: bool,
     **told: str | None,
 ) -> None:
-    """Make a reader a service of this machine: unit, socket, udev rule and configuration."""
+    """Make a reader a service of this machine. Unit, socket, udev rule and configuration."""
     from readerd.install import render
     from readerd.install.disk import Disk
 

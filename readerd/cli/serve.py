@@ -74,7 +74,7 @@ def check(path: Path, as_json: bool) -> None:
 @click.command()
 @json_option
 def drivers(as_json: bool) -> None:
-    """The installed drivers: models, formats, range, and what was proven with which evidence."""
+    """The installed drivers, and what stands behind each."""
     from readerd.driver import catalog
     from readerd.driver.address import FORMS
 
@@ -114,7 +114,7 @@ def drivers(as_json: bool) -> None:
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what makes a shell complete verbs, options, runs and drivers."""
+    """Print what makes a shell complete verbs, runs and drivers."""
     from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
     kinds = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}

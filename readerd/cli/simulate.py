@@ -75,7 +75,7 @@ def twin(
 @click.option("--json", "as_json", is_flag=True, help="The result as the subscriber received it.")
 @click.option("--serve", is_flag=True, help="Keep broker, twin and daemon running.")
 def demo(driver: str, as_json: bool, serve: bool) -> None:
-    """No hardware, no broker, no configuration: one IL-6 plate through the whole path."""
+    """One IL-6 plate through the whole path. No hardware, no broker, no configuration."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import asyncio
 

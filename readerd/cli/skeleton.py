@@ -33,6 +33,9 @@ dependencies = ["readerd>={version}"]
 [project.entry-points."readerd.drivers"]
 {name} = "{package}:DRIVER"
 
+[tool.hatch.build]
+dev-mode-dirs = ["."]
+
 [tool.hatch.build.targets.wheel]
 packages = ["{package}"]
 """
@@ -50,7 +53,9 @@ each step:
 4. `{package}/twin.py`: the instrument's side
 5. `{package}/__init__.py`: models, formats, range, `proven`
 
-    pip install -e . && readerd conformance {name} && pytest
+    pip install -e .                # or: uv pip install -e .
+    readerd conformance {name}
+    python -m pytest
     readerd twin {name} --pty ./{name}
     readerd conformance {name} --port serial:/dev/ttyUSB0
 """

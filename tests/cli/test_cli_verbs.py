@@ -37,6 +37,17 @@ def test_every_verb_has_help_that_says_what_it_does(
             assert getattr(parameter, "help", None), f"{verb} {parameter.name} has no help"
 
 
+def test_the_list_of_verbs_has_whole_sentences_and_says_what_each_is_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    assert "..." not in out[out.index("Commands:") :]
+    purposes = out[out.index("To see it work") :].splitlines()
+    named = [verb for line in purposes for verb in line.strip()[24:].split(", ") if verb]
+    assert sorted(named) == sorted(readerd.commands)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
