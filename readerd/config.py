@@ -179,7 +179,12 @@ def _assays(table: object, mistakes: list[Mistake]) -> dict[str, Assay]:
     if not isinstance(table, dict) or not isinstance(table.get("directory"), str):
         return found
     directory = Path(table["directory"])
-    files = sorted(directory.glob("*.toml"))
+    try:
+        files = sorted(directory.glob("*.toml"))
+    except OSError as error:
+        text = f"cannot be read: {error.strerror}"
+        mistakes.append(Mistake("assays.directory", text))
+        return found
     if not files:
         mistakes.append(Mistake("assays.directory", f"no assay files (*.toml) in {directory}"))
         return found

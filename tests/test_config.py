@@ -117,3 +117,8 @@ def test_a_file_that_is_no_toml_or_is_not_there(folder: Path) -> None:
 def test_two_files_with_one_assay_id_are_a_mistake(folder: Path) -> None:
     (folder / "assays" / "second.toml").write_text(il6_assay_text())
     assert "stands in another file too" in mistakes(folder, RIGHT)["second.toml"]
+
+
+def test_a_directory_that_cannot_be_listed_is_a_mistake(folder: Path) -> None:
+    found = mistakes(folder, RIGHT.replace('directory = "assays"', f'directory = "{"x" * 300}"'))
+    assert found["assays.directory"] == "cannot be read: File name too long"

@@ -144,6 +144,27 @@ def test_a_run_ends_with_the_configuration_that_it_began_with(tmp_path: Path) ->
     run_virtual(main())
 
 
+def test_a_bad_file_during_a_run_keeps_the_old_one_for_good(tmp_path: Path) -> None:
+    async def main() -> None:
+        path = write_files(tmp_path)
+        old = sha256(path.read_bytes()).hexdigest()
+        async with living(path) as house:
+            await house.bench.until_ready()
+            reload = reloading(house, path)
+            run = house.runner.submit(a_read("k1", "PLT1")).run_id
+            await asyncio.sleep(3)
+            edit(path, ("[store]", "[plates]\nrequire_operator = true\n[store]"))
+            await reload.once()
+            edit(path, ("require_operator = true", "require_operator = 7"))
+            await reload.once()
+            assert await ended(house, run) == "done"
+            assert [one["details"]["outcome"] for one in events(house)] == ["kept"]
+            assert house.runner.tally.config_ok is False
+            assert await sha_of_a_read(house, "k2", "PLT2") == old
+
+    run_virtual(main())
+
+
 def test_a_journal_that_fails_under_it_ends_the_daemon(tmp_path: Path) -> None:
     async def main() -> None:
         path = write_files(tmp_path)
