@@ -85,9 +85,7 @@ class Reload:
         told = [str(mistake)[:200] for mistake in error.mistakes[:MOST_MISTAKES]]
         text = f"the new configuration has {len(error.mistakes)} mistakes; the old one stays"
         self._house.runner.tally.config_ok = False
-        self._waiting = (
-            None  # an earlier file that waited for the end of a run is not meant any more
-        )
+        self._waiting = None  # an earlier file, held up by a run, is not meant any more
         self._tell(text, {"outcome": "kept", "mistakes": [*told]})
 
     def _apply(self, config: Config) -> None:
