@@ -40,7 +40,7 @@ from readerd.payload import ResultData
 from readerd.run.runner import failure_of
 from readerd.run.upkeep import STORE_FULL
 from tests.docs import docs_drivers
-from tests.docs.docs_pages import read, sections, table
+from tests.docs.docs_pages import ROOT, read, sections, table
 from tests.docs.docs_words import default_of, written
 
 CONFIGURATION = "docs/reference/configuration.md"
@@ -118,9 +118,11 @@ def test_every_exit_code_stands_there() -> None:
     assert set(rows) >= {str(code) for code in codes | {code for _, code in command.EXIT_CODES}}
 
 
-def test_every_error_code_stands_there() -> None:
-    text = sections(COMMAND_LINE)["Error codes"]
-    assert [code for code in ErrorCode if f"`{code}`" not in text] == []
+def test_every_error_code_stands_there_and_is_given() -> None:
+    rows = table(sections(COMMAND_LINE)["Error codes"])
+    assert set(rows) - {"code"} == set(ErrorCode)
+    given = "".join(path.read_text("utf-8") for path in (ROOT / "readerd").rglob("*.py"))
+    assert [code for code in ErrorCode if f"ErrorCode.{code.name}" not in given] == []
 
 
 def test_every_flag_stands_there_and_no_other() -> None:
