@@ -14,6 +14,7 @@ on changing; a second read is another measurement).
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -100,6 +101,7 @@ class Bench:
         self._in_use = asyncio.Lock()
         self._probe_every_s = probe_every_s
         self._outage = Outage(log)
+        self._cause = copy_context()  # of the trouble: the log names the run that met it
         self._job, self._ladder = Promise(), Promise()
         self.promises = (self._job, self._ladder)
         any_read = ReadRequest(wavelengths_nm=(450, 570), format=max(driver.formats))
@@ -228,6 +230,7 @@ class Bench:
         return ReadingRow(None, words.received, words.to_bytes(), self._settling.to_bytes())
 
     def _hand_over(self, error: InstrumentError) -> None:
+        self._cause = copy_context()
         self._move("lost" if isinstance(error, LinkLost) else "failed", str(error))
         if self._trouble is not None and not self._trouble.done():
             self._trouble.set_result(error)
@@ -245,7 +248,8 @@ class Bench:
                     await self._serve()
                 except InstrumentError as error:
                     attempt += 1
-                    self._outage.lost(f"reader=lost attempt={attempt} reason={error}")
+                    text = f"reader=lost attempt={attempt} reason={error}"
+                    self._cause.run(self._outage.lost, text)
                     await self._give_up(error)
                 await self._pause(attempt)
         finally:
@@ -272,7 +276,9 @@ class Bench:
         self._trouble = asyncio.get_running_loop().create_future()
         self._move("identified")
         self._ladder.idle()
-        self._outage.back(f"reader=ready model={identity.model} serial={identity.serial}")
+        text = f"reader=ready model={identity.model} serial={identity.serial}"
+        self._cause.run(self._outage.back, text)
+        self._cause = copy_context()
 
     def _recognised(self, identity: Identity) -> Identity:
         """The same identity, or WrongInstrument when another one is expected."""
@@ -289,7 +295,7 @@ class Bench:
             error = await self._next_trouble(link)
             if isinstance(error, LinkLost):
                 raise error
-            self._outage.lost(f"reader=recovering reason={error}")
+            self._cause.run(self._outage.lost, f"reader=recovering reason={error}")
             self._ladder.within(self._longest_s, "bringing the reader to rest")
             link.transcript = Transcript()
             await reader.park()
@@ -310,8 +316,9 @@ class Bench:
                 )
                 if not (trouble.done() or watch.done()) and self._state == "ready":
                     await self._probe(link)
-            if self._state == "reading":
-                await trouble  # the job that is under way meets the loss itself
+            while self._state == "reading" and not trouble.done():
+                async with self._in_use:  # the job under way meets the loss itself, or is over
+                    pass
         finally:
             watch.cancel()
         if not trouble.done():
