@@ -124,7 +124,7 @@ def _of_the_reader(
             options=named_values(settings),
             ca_file=told["ca_file"] or "",
             username=told["username"] or "",
-            password=read_text(Path(password)).strip() if password else "",
+            password=read_text(Path(password)).rstrip("\r\n") if password else "",
         ),
         assays,
     )

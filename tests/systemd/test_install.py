@@ -175,12 +175,12 @@ def test_the_last_of_two_readers_takes_what_they_share(machine: Machine) -> None
 
 
 def test_a_password_is_seen_by_nobody(machine: Machine, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("sesame\n")
+    (tmp_path / "secret").write_text("open sesame \n")  # a blank at its end is the password's
     more = ("--username", "bench1", "--password-file", str(tmp_path / "secret"))
     assert "sesame" not in machine.install("bench1", *ANSWERS, *more, "--dry-run")
     machine.install("bench1", *ANSWERS, *more)
     password = machine.at("/etc/readerd/bench1.password")
-    assert (password.read_text(), password.stat().st_mode & 0o777) == ("sesame\n", 0o600)
+    assert (password.read_text(), password.stat().st_mode & 0o777) == ("open sesame \n", 0o600)
     listed = json.loads(machine.files()["/etc/readerd/bench1.installed"])
     assert listed["files"]["/etc/readerd/bench1.password"] == "-"
     settings = load_config(machine.at("/etc/readerd/bench1.toml")).mqtt
