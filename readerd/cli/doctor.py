@@ -1,6 +1,5 @@
 """The verb that asks whether this machine is right for its reader."""
 
-import asyncio
 import json
 import sys
 from dataclasses import asdict
@@ -30,6 +29,8 @@ ETC = Path("/etc/readerd")
 @json_option
 def doctor(path: Path | None, probe: bool, as_json: bool) -> None:
     """Is this machine right for its reader, and what is to do?"""
+    import asyncio
+
     from readerd.doctor.finding import is_right
 
     findings = asyncio.run(_examined(path or _only_one(), probe, quiet=as_json))
