@@ -27,6 +27,12 @@ settings.load_profile("house")
 NO_LEAVING_OUT = os.environ.get("CI") == "true"
 
 
+@pytest.hookimpl(optionalhook=True)  # xdist's
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto` is one more than there are processors: many tests wait for a line or a process."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
