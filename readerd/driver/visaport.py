@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 # Nothing is asked of a resource for longer than this at once.
 WAIT_MS = 500
+# Nor does the system keep a command waiting for longer.
+WRITE_MS = 500
 # Without a file number a command waits for the byte that does not come: keep that short.
 BLIND_WAIT_MS = 50
 OPEN_WITHIN_MS = 5000
@@ -184,7 +186,7 @@ class _VisaPort:
         while self._notes:
             data, done = self._notes.popleft()
             try:
-                self._wait_at_most(WAIT_MS)
+                self._wait_at_most(WRITE_MS)
                 self._resource.write_raw(data)
             except Exception as error:
                 done.set_exception(OSError(str(error)))
