@@ -35,7 +35,7 @@ from readerd.run.upkeep import RETAIN_EVERY_S
 
 log = logging.getLogger(__name__)
 
-# contract.md §4: health every 60 s and on change.
+# docs/reference/messages.md: health every 60 s and on change.
 HEALTH_EVERY_S = 60.0
 # A stop ends within 10 s; this much of it is for rows that the stop itself stored.
 LAST_ROWS_S = 2.0

@@ -133,7 +133,7 @@ def _show_result(answer: dict[str, Any], as_json: bool) -> None:
 
 
 def exit_code(envelope: Mapping[str, Any]) -> int:
-    """contract.md §1: 0; 1 when curve or verdict failed; 4 when the instrument gave no plate."""
+    """0; 1 when curve or verdict failed; 4 when the instrument gave no plate."""
     data = envelope["data"]
     if data["acquisition"] == "failed":
         return 4

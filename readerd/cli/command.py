@@ -17,7 +17,7 @@ from readerd.errors import (
     StoreError,
 )
 
-# contract.md §1; 74 is EX_IOERR of sysexits(3): the journal cannot be used.
+# docs/reference/command-line.md; 74 is EX_IOERR of sysexits(3): the journal cannot be used.
 EXIT_USAGE = 2
 EXIT_CODES: tuple[tuple[type[ReaderdError], int], ...] = (
     (InputError, EXIT_USAGE),

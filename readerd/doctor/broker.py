@@ -26,7 +26,7 @@ from readerd.edge.mqtt_settings import MqttSettings
 BROKER_WITHIN_S: Final = 10.0
 EXPIRY_WARNING: Final = timedelta(days=30)
 ECHO_WITHIN_S: Final = 3.0
-# contract.md §4: what a reader says, what it hears.
+# docs/reference/messages.md: what a reader says, what it hears.
 SPOKEN: Final = (
     *("status", "info", "state", "health", "last", "lamp"),
     *("result", "event", "progress"),

@@ -35,7 +35,7 @@ from readerd.run.memory import Told
 
 log = logging.getLogger(__name__)
 
-# contract.md §4: a command lives at most 30 s, an answer 5 minutes.
+# docs/reference/commands.md: a command lives at most 30 s, an answer 5 minutes.
 COMMAND_LIVES: Final = timedelta(seconds=30)
 ANSWER_EXPIRY_S: Final = 300
 # A plate map of 384 samples has about 35 kB.

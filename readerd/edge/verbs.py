@@ -31,7 +31,7 @@ from readerd.run.plan import RunRequest, check_map
 from readerd.run.rows import StreamKind
 from readerd.run.runner import Runner
 
-# contract.md §4: a replayed copy lives 1 h on the broker.
+# docs/reference/commands.md: a replayed copy lives 1 h on the broker.
 REPLAY_EXPIRY_S: Final = 3600
 # Copies in one replay; `next` in the answer says where to go on.
 MOST_COPIES: Final = 200

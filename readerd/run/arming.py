@@ -14,7 +14,7 @@ from readerd.run.store import Store
 
 log = logging.getLogger(__name__)
 
-# contract.md §3: scan arms, and that expires.
+# docs/how-to/press-and-scan.md: a scan arms, and that expires.
 ARMED_S: Final = 120.0
 
 

@@ -10,7 +10,7 @@ from readerd.assay.layout import PlateMap
 from readerd.payload_commands import Answer
 from readerd.run.journal import Journal
 
-# contract.md §4: a request_id is remembered 30 days.
+# docs/reference/commands.md: a request_id is remembered 30 days.
 REMEMBERED: Final = timedelta(days=30)
 
 

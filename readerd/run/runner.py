@@ -38,7 +38,7 @@ from readerd.run.tally import Tally
 
 log = logging.getLogger(__name__)
 
-# contract.md §3: a run starts at once, within 5 s, or it has failed.
+# docs/reference/messages.md: a run starts at once, within 5 s, or it has failed.
 START_WITHIN_S = 5.0
 
 
