@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# architecture.md, "How things fail": 1 s doubling to 60 s.
+# docs/explanation/what-happens-when.md: 1 s doubling to 60 s.
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 60.0
 # On top of the driver's own estimate: the bench's deadline is a net under the link's deadlines.
@@ -94,6 +94,7 @@ class Bench:
         self._link: Link | None = None
         self._reader: Reader | None = None
         self._trouble: asyncio.Future[InstrumentError] | None = None
+        self._doubt: InstrumentError | None = None  # of a probe, for the job behind it
         self._retry_now = asyncio.Event()
         self._ready = asyncio.Event()
         self._transcript = Transcript()
@@ -187,6 +188,8 @@ class Bench:
             async with asyncio.timeout(bound_s), self._in_use:
                 if link.dirty:
                     raise NoReply("the reader fell silent just before", phase="read")
+                if self._doubt is not None:
+                    raise self._doubt
                 link.transcript = self._transcript
                 answer = await job(reader)
         except RequestError:
@@ -272,7 +275,7 @@ class Bench:
         self._ladder.within(self._longest_s, "bringing the reader to rest")
         await reader.park()
         identity = self._recognised(await reader.identify())
-        self.identity = identity
+        self.identity, self._doubt = identity, None
         self._trouble = asyncio.get_running_loop().create_future()
         self._move("identified")
         self._ladder.idle()
@@ -333,7 +336,9 @@ class Bench:
             try:
                 self.identity = self._recognised(await cast(Reader, self._reader).identify())
             except InstrumentError as error:
-                if self._state == "ready":
+                if self._state == "reading":  # the job that waits for us meets it itself
+                    self._doubt = error
+                elif self._state in ("ready", "armed"):
                     self._hand_over(error)
             finally:
                 self._ladder.idle()

@@ -5,11 +5,10 @@ Every trouble comes twice in a row, and then the next read works.
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
@@ -324,47 +323,6 @@ def test_silence_is_bounded_by_the_drivers_estimate() -> None:
         assert loop.time() - began_s <= DRIVER.estimate_s(BOTH, OPTIONS)
 
     in_virtual_time(("silence@RPLATE",), script)
-
-
-def probed(script: Callable[[Bench, list[str]], Coroutine[Any, Any, None]], *faults: str) -> None:
-    async def main() -> None:
-        states: list[str] = []
-        async with running(Port(simulated(*faults)), states, probe_every_s=60) as bench:
-            await bench.until_ready()
-            await script(bench, states)
-
-    run_virtual(main())
-
-
-def test_an_idle_reader_that_falls_silent_is_noticed_twice() -> None:
-    async def script(bench: Bench, states: list[str]) -> None:
-        await asyncio.sleep(600)  # virtual
-        assert states.count("recovering") == 2
-        assert bench.state == "ready"
-        await bench.read(BOTH, nobody)
-
-    # The first ID is the one at the start, the next two are probes (each recovery asks once more).
-    probed(script, "silence@FSTATUS#2", "silence@FSTATUS#4")
-
-
-def test_a_read_in_the_middle_of_a_probe_waits_for_it_and_works() -> None:
-    async def script(bench: Bench, states: list[str]) -> None:
-        await asyncio.sleep(60.02)  # virtual: the probe has asked and not heard yet
-        assert bench._in_use.locked()
-        assert set((await bench.read(BOTH, nobody)).reading.plates) == {450, 570}
-
-    probed(script)
-
-
-def test_a_read_behind_a_probe_that_fails_is_a_failed_read_and_the_next_works() -> None:
-    async def script(bench: Bench, states: list[str]) -> None:
-        await asyncio.sleep(61)  # virtual: the probe hangs
-        with pytest.raises(NoReply, match="fell silent just before"):
-            await bench.read(BOTH, nobody)
-        await bench.until_ready()
-        await bench.read(BOTH, nobody)
-
-    probed(script, "silence@FSTATUS#2")
 
 
 def test_the_last_plate_again_is_the_same_plate() -> None:
