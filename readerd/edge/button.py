@@ -12,8 +12,9 @@ green, somebody leans on the button, and the way to stop a read must be the same
   it is BUSY (nothing within the lock-out). The press that began a run never aborts it, so leaning
   on the button is one read.
 
-Time comes in with each call, on one clock; `wake_at_s` says when to call `tick` next. Whether a
-plate is read is asked, not remembered: runs begin and end without this button too.
+Time comes in with each call, on one clock; `wake_at_s` says when to call `tick` next. Only `tick`
+aborts: an edge may be heard late, and a tap that was heard late is no hold. Whether a plate is read
+is asked, not remembered: runs begin and end without this button too.
 
 Rejected: acting on release (a reader that starts when the hand leaves feels broken), a queue of
 presses (it would read whatever plate lies there later), an own "busy" (it can disagree).
@@ -70,7 +71,7 @@ class Button:
 
     def edge(self, at_s: float, *, is_down: bool, stamp: str | None = None) -> list[Act]:
         """The contact closed or opened."""
-        acts = self.tick(at_s)
+        acts = self._settle(at_s)
         self._level = is_down
         if is_down:
             self._stamp = stamp

@@ -120,6 +120,12 @@ def test_a_held_button_gives_the_run_up_at_once_and_only_once() -> None:
     assert [(at_s, act.kind) for at_s, act in hand.acts] == [(0.0, "press"), (12.0, "abort")]
 
 
+def test_a_tap_that_is_heard_late_is_no_hold() -> None:
+    hand = Hand().press().wait(9.9).down()
+    hand.now_s += 3  # the machine was busy; meanwhile the finger left
+    assert hand.up().wait(60).kinds == ["press", "busy"]
+
+
 def test_a_hold_within_the_lock_out_aborts_too() -> None:
     assert Hand().press().wait(0.5).down().wait(5).up().kinds == ["press", "abort"]
 
