@@ -23,6 +23,7 @@ EV_SYN: Final = 0
 EV_KEY: Final = 1
 SYN_REPORT: Final = 0
 SYN_DROPPED: Final = 3
+KEY_RESERVED: Final = 0  # no key
 UP: Final = 0
 DOWN: Final = 1  # 2 is the keyboard's own repeat
 # linux/input.h: _IOW('E', 0x90, int) and _IOW('E', 0xa0, int), as x86, ARM and RISC-V number them
@@ -101,24 +102,30 @@ class _Events:
 
 
 class Keys:
-    """What a keypad or a foot switch says: every change of the keys that count."""
+    """What a keypad or a foot switch says: every change of the keys that count.
+
+    When the kernel says that it dropped events, a release may be among them: it is let go.
+    """
 
     def __init__(self, code: int | None = None) -> None:
         self._code = code
         self._events = _Events()
 
     def feed(self, data: bytes) -> list[KeyEvent]:
-        return [
-            KeyEvent(at_us, code, value == DOWN)
-            for at_us, kind, code, value in self._events.feed(data)
-            if kind == EV_KEY and value in (UP, DOWN) and self._code in (None, code)
-        ]
+        found: list[KeyEvent] = []
+        for at_us, kind, code, value in self._events.feed(data):
+            if (kind, code) == (EV_SYN, SYN_DROPPED):
+                found.append(KeyEvent(at_us, self._code or KEY_RESERVED, False))
+            elif kind == EV_KEY and value in (UP, DOWN) and self._code in (None, code):
+                found.append(KeyEvent(at_us, code, value == DOWN))
+        return found
 
 
 class Typed:
     """What a scanner types: lines, ended by Enter or Tab.
 
     When the kernel says that it dropped events, the line that they belonged to is dropped too.
+    Half a line is old by the kernel's clock: read late, the rest of a barcode is no other barcode.
     """
 
     def __init__(self) -> None:
@@ -126,25 +133,28 @@ class Typed:
         self._line: list[str] = []
         self._shifts: set[int] = set()
         self._is_broken = False
-        self._heard_s = 0.0
+        self._typed_us = 0
 
-    def feed(self, data: bytes, at_s: float) -> list[str]:
+    def feed(self, data: bytes) -> list[str]:
         """The lines that are whole now."""
-        if at_s - self._heard_s > SAME_LINE_S:
-            self._line, self._is_broken = [], False
-        self._heard_s = at_s
         lines = [
             self._key(code, value == DOWN)
-            for _, kind, code, value in self._events.feed(data)
-            if self._counts(kind, code, value)
+            for at_us, kind, code, value in self._events.feed(data)
+            if self._counts(at_us, kind, code, value)
         ]
         return [line for line in lines if line]
 
-    def _counts(self, kind: int, code: int, value: int) -> bool:
+    def _counts(self, at_us: int, kind: int, code: int, value: int) -> bool:
+        if at_us - self._typed_us > SAME_LINE_S * 1e6:
+            self._begin()
+        self._typed_us = at_us
         if kind == EV_SYN and code == SYN_DROPPED:
-            self._line, self._is_broken = [], True
-            self._shifts.clear()
+            self._begin(is_broken=True)
         return kind == EV_KEY and value in (UP, DOWN)
+
+    def _begin(self, *, is_broken: bool = False) -> None:
+        self._line, self._is_broken = [], is_broken
+        self._shifts.clear()
 
     def _key(self, code: int, is_down: bool) -> str | None:
         """The line that this key ends."""

@@ -145,10 +145,12 @@ class Panel:
         )
 
     def _scanner_bytes(self) -> Callable[[bytes], None]:
-        lines = Typed() if kind_of(self._settings.scanner.source) == "evdev" else Lines()
+        typed, lines = Typed(), Lines()
+        is_typed = kind_of(self._settings.scanner.source) == "evdev"
 
         def take(data: bytes) -> None:
-            for line in lines.feed(data, self._loop.time()):
+            whole = typed.feed(data) if is_typed else lines.feed(data, self._loop.time())
+            for line in whole:
                 self._scanned(self._codes.meaning(line))
 
         return take
@@ -322,6 +324,7 @@ def furnish(
 
 
 def _boot_id() -> str:
+    """This start of the machine; in a sandbox that hides it (`ProcSubset=pid`), ours."""
     with suppress(OSError):
         return _BOOT_ID.read_text(encoding="ascii").strip()
-    return ""
+    return str(ULID())

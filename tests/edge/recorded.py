@@ -9,23 +9,26 @@ _PLAIN = {sign: code for code, sign in reversed([*PLAIN.items()])}
 _SHIFTED = {sign: code for code, sign in reversed([*SHIFTED.items()])}
 
 
-def key(code: int, value: int, at_us: int = 1_700_000_000_000_000) -> bytes:
+AT_US = 1_700_000_000_000_000
+
+
+def key(code: int, value: int, at_us: int = AT_US) -> bytes:
     """One key event with its report (linux/input.h)."""
     seconds, micros = divmod(at_us, 1_000_000)
     event = struct.pack("@llHHi", seconds, micros, EV_KEY, code, value)
     return event + struct.pack("@llHHi", seconds, micros, EV_SYN, 0, 0)
 
 
-def typed(line: str, *, end: int = ENTER) -> bytes:
+def typed(line: str, *, end: int = ENTER, at_us: int = AT_US) -> bytes:
     """A line as a scanner types it: shift held for each sign that needs it."""
-    events = b""
+    moves: list[tuple[int, int]] = []
     for sign in line:
         if sign in _PLAIN:
-            events += key(_PLAIN[sign], 1) + key(_PLAIN[sign], 0)
+            moves += [(_PLAIN[sign], 1), (_PLAIN[sign], 0)]
         else:
             code = _SHIFTED[sign]
-            events += key(LEFT_SHIFT, 1) + key(code, 1) + key(code, 0) + key(LEFT_SHIFT, 0)
-    return events + key(end, 1) + key(end, 0)
+            moves += [(LEFT_SHIFT, 1), (code, 1), (code, 0), (LEFT_SHIFT, 0)]
+    return b"".join(key(*move, at_us) for move in [*moves, (end, 1), (end, 0)])
 
 
 def line_edge(at_ns: int, number: int, *, is_down: bool, offset: int = 17) -> bytes:

@@ -24,8 +24,9 @@ from readerd.edge.evdev import (
     open_device,
 )
 from readerd.errors import LinkLost
-from tests.edge.recorded import ENTER, LEFT_SHIFT, key, typed
+from tests.edge.recorded import AT_US, ENTER, LEFT_SHIFT, key, typed
 
+DROPPED = struct.pack("@llHHi", *divmod(AT_US, 1_000_000), EV_SYN, SYN_DROPPED, 0)
 # A press of a foot switch that is a keyboard with one key (B): MSC_SCAN, key, report, and release.
 FOOT_SWITCH = bytes.fromhex(
     "a1f1386500000000 1d420b0000000000 0400 0400 05000700"
@@ -60,33 +61,46 @@ def test_the_keyboards_own_repeat_is_no_press() -> None:
 
 @given(st.text(sorted({*PLAIN.values(), *SHIFTED.values()}), min_size=1).map(str.strip))
 def test_what_a_scanner_types_is_what_it_scanned(line: str) -> None:
-    assert Typed().feed(typed(line), 0.5) == ([line] if line else [])
+    assert Typed().feed(typed(line)) == ([line] if line else [])
 
 
 def test_lines_end_with_enter_keypad_enter_and_tab() -> None:
     bytes_ = typed("PLT1") + typed("plt-2", end=96) + typed("P_3", end=15)
-    assert Typed().feed(bytes_, 0.5) == ["PLT1", "plt-2", "P_3"]
+    assert Typed().feed(bytes_) == ["PLT1", "plt-2", "P_3"]
 
 
 def test_keypad_digits_are_digits() -> None:
     codes = [79, 80, 81, 75, 76, 77, 71, 72, 73, 82]
     pad = b"".join(key(code, 1) + key(code, 0) for code in [*codes, 96])
-    assert Typed().feed(pad, 0.5) == ["1234567890"]
+    assert Typed().feed(pad) == ["1234567890"]
 
 
 def test_a_line_with_dropped_events_is_dropped_and_a_lost_shift_with_it() -> None:
-    dropped = struct.pack("@llHHi", 1, 0, EV_SYN, SYN_DROPPED, 0)
-    broken = key(LEFT_SHIFT, 1) + typed("PLT")[: 24 * 4] + dropped + typed("1")
+    broken = key(LEFT_SHIFT, 1) + typed("PLT")[: 24 * 4] + DROPPED + typed("1")
     scanner = Typed()
-    assert scanner.feed(broken, 0.5) == []
-    assert scanner.feed(typed("plt2"), 0.6) == ["plt2"]
+    assert scanner.feed(broken) == []
+    assert scanner.feed(typed("plt2")) == ["plt2"]
 
 
 def test_half_a_line_does_not_wait_and_a_long_one_is_none() -> None:
     scanner = Typed()
-    assert scanner.feed(key(30, 1) + key(30, 0), 5.0) == []
-    assert scanner.feed(typed("PLT1"), 10.0) == ["PLT1"]
-    assert scanner.feed(typed("9" * 300) + typed("PLT2"), 10.1) == ["PLT2"]
+    assert scanner.feed(key(30, 1) + key(30, 0) + key(LEFT_SHIFT, 1)) == []  # and is unplugged
+    later_us = AT_US + 5_000_000
+    assert scanner.feed(typed("plt1", at_us=later_us)) == ["plt1"]
+    too_long = typed("9" * 300, at_us=later_us)
+    assert scanner.feed(too_long + typed("PLT2", at_us=later_us)) == ["PLT2"]
+
+
+def test_keys_are_old_by_the_kernels_clock_not_by_when_they_are_read() -> None:
+    line = typed("plt0012345")  # all at one moment
+    for cut in range(0, len(line), 24):
+        scanner = Typed()
+        assert scanner.feed(line[:cut]) + scanner.feed(line[cut:]) == ["plt0012345"]
+
+
+def test_a_key_whose_release_may_be_dropped_is_let_go() -> None:
+    found = Keys(48).feed(key(48, 1) + DROPPED + key(48, 1))
+    assert [event.is_down for event in found] == [True, False, True]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from readerd.edge import panel
 from readerd.run.outbox import Outcome
 from tests.edge.panel_scene import (
     EVDEV,
@@ -283,6 +284,21 @@ def test_the_same_recorded_press_is_one_run_also_after_a_restart(
         assert desk.runs() == [("done", None), ("done", None)]
 
     play(tmp_path, settings + UNIDENTIFIED, script, script, another)
+
+
+def test_the_same_moment_after_another_boot_that_cannot_be_named_is_another_press(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(desk: Desk) -> None:
+        await desk.feed("button", line_edge(900, 1, is_down=True))
+        await desk.read()
+
+    async def tomorrow(desk: Desk) -> None:
+        await script(desk)
+        assert desk.runs() == [("done", None), ("done", None)]
+
+    monkeypatch.setattr(panel, "_BOOT_ID", tmp_path / "hidden")
+    play(tmp_path, GPIO + UNIDENTIFIED, script, tomorrow)
 
 
 def test_a_press_after_a_restart_in_mid_read_reads_nothing_by_itself(tmp_path: Path) -> None:
