@@ -20,6 +20,7 @@ refused (a script, the LIMS) is no business of the lamp.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, Protocol, TextIO
 
 from readerd.edge.button_settings import InputAddress
@@ -149,8 +150,9 @@ class Bell:
         self._terminal = terminal
 
     def show(self, message: LampMessage) -> None:
-        self._terminal.write("\a" * self._RINGS.get(message.state, 0))
-        self._terminal.flush()
+        with suppress(OSError):  # the terminal was closed, and the daemon goes on
+            self._terminal.write("\a" * self._RINGS.get(message.state, 0))
+            self._terminal.flush()
 
 
 class Wired(Protocol):
@@ -212,7 +214,8 @@ class LampLines:
                 line = self._lines.get(name) or self._open(name, address)
                 line.put(name == colour)
             except (LinkLost, OSError) as error:
-                self._lines.pop(name, None)
+                if (gone := self._lines.pop(name, None)) is not None:
+                    gone.release()
                 self._outage.lost(f"lamp={address.text} reason={error}")
 
     def _open(self, name: str, address: InputAddress) -> Wired:

@@ -1,6 +1,7 @@
 """Lines that light up, and a bell: what a person sees, second by second in virtual time."""
 
 import asyncio
+import errno
 import io
 from dataclasses import dataclass, field
 
@@ -114,6 +115,7 @@ def test_a_chip_that_goes_and_comes_is_told_once_and_used_again(
         await seen(lamp, chip, "amber", "armed")
         chip.has_power = True
         assert await seen(lamp, chip, "green", "done") == [[2]] * 4
+        assert chip.given_back == [1, 2, 3]  # the lines that had vanished
         assert not work.done()
         work.cancel()
 
@@ -129,3 +131,14 @@ def test_the_bell_rings_once_for_good_and_twice_for_bad_news() -> None:
         Bell(terminal).show(message(light, state))
         rings = {"armed": 1, "done": 1, "refused": 2, "failed": 2}.get(state, 0)
         assert terminal.getvalue() == "\a" * rings
+
+
+class Closed(io.StringIO):
+    """The terminal's window was closed (tty_ioctl(4): EIO)."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_bell_on_a_closed_terminal_rings_for_nobody_and_stops_nothing() -> None:
+    Bell(Closed()).show(message("green", "done"))
