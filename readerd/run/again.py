@@ -89,8 +89,10 @@ class Again:
     def _late_map(self, plan: Plan, assay: Assay, before: Basis) -> PlateMap | None:
         """What the LIMS has sent since the revision before; RequestError when it does not fit."""
         stored = self._store.memory.plate_map(plan.plate)
-        used = before.plate_map.id if before.plate_map else None
-        if stored is None or stored.plate_map.id in (before.lims_map, used):
+        used = _id_of(before.plate_map)
+        # An earlier readerd kept no `lims_map`; what the plan rests on was known all the same.
+        known = before.lims_map or _id_of(plan.plate_map)
+        if stored is None or stored.plate_map.id in (known, used):
             return None
         if stored.assay not in (None, assay.id):
             text = (
@@ -121,7 +123,7 @@ class Again:
         delivered = Delivered(reading=measured.reading, read_at={})
         basis = Basis(
             plate_map=plan.plate_map,
-            lims_map=plan.plate_map.id if plan.plate_map else None,
+            lims_map=_id_of(plan.plate_map),
             reason=reason,
             revision=newest.revision + 1,
             recovered=True,
@@ -173,13 +175,17 @@ class Again:
     def conclude(self, run_id: str, *, clock_jumped: bool = False) -> Outcome:
         """The first revision, from the stored reading: what a restart repeats."""
         _, plan, _ = self._scribe.recall(run_id)
-        heard = plan.plate_map.id if plan.plate_map else None
+        heard = _id_of(plan.plate_map)
         basis = Basis(plate_map=plan.plate_map, lims_map=heard, clock_jumped=clock_jumped)
         return self._outcome(run_id, basis)
 
     def _known(self, run_id: str) -> None:
         if self._store.run(run_id) is None:
             raise RequestError(ErrorCode.RUN_UNKNOWN, f"no run {run_id!r} in the journal")
+
+
+def _id_of(plate_map: PlateMap | None) -> str | None:
+    return plate_map.id if plate_map else None
 
 
 def _named(plate_map: PlateMap | None) -> dict[str, JsonValue]:

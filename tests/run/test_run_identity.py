@@ -289,6 +289,21 @@ def test_a_late_map_of_the_lims_is_taken_by_the_next_revision_and_once(tmp_path:
     play(tmp_path / "j.db", script)
 
 
+def test_a_map_by_hand_in_an_earlier_journal_stays(tmp_path: Path) -> None:
+    async def script(stage: Scene) -> None:
+        stage.runner.bind_map("PLT1", a_map("M1"), "lims")
+        run = (await stage.read("k1")).data.run.id
+        by_hand = PlateMap(samples={"U1": Binding("by hand")}, id="f.csv", source="request")
+        stage.runner.again.revise(run, "we know better", plate_map=by_hand)
+        stage.store.journal.db.execute(
+            "UPDATE results SET basis = json_remove(basis, '$.lims_map')"
+        )
+        assert stage.runner.again.revise(run, "speck", masks={"D3": "speck"}).late_map is None
+        assert stage.result(run).data.plate.plate_map.id == "f.csv"
+
+    play(tmp_path / "j.db", script)
+
+
 def test_a_late_map_that_does_not_fit_the_run_is_refused_and_one_by_hand_helps(
     tmp_path: Path,
 ) -> None:
