@@ -51,6 +51,7 @@ class _Said:
 
     text: str
     until_s: float | None
+    plate: str | None = None  # the announced one that it was said of; None: of any
 
 
 class Panel:
@@ -214,7 +215,9 @@ class Panel:
             valid_s = self._settings.scanner.badge_valid_s
             self._operator = _Said(scanned.text, self._loop.time() + valid_s if valid_s else None)
         elif scanned.kind == "reason":
-            self._reason = _Said(scanned.text, self._loop.time() + ARMED_S)
+            armed = self._runner.arming.current
+            until_s, plate = self._loop.time() + ARMED_S, armed.plate if armed else None
+            self._reason = _Said(scanned.text, until_s, plate)
         elif scanned.kind == "abort":
             self._abort("asked for at the scanner")
         else:
@@ -271,7 +274,8 @@ class Panel:
     def _valid(self, said: _Said | None) -> str | None:
         if said is None or (said.until_s is not None and self._loop.time() >= said.until_s):
             return None
-        return said.text
+        armed = self._runner.arming.current
+        return said.text if said.plate in (None, armed.plate if armed else None) else None
 
     def _abort(self, reason: str) -> None:
         """Give up the run under way; without one, the plate that is announced."""

@@ -162,6 +162,11 @@ def test_a_plate_is_read_again_for_a_reason_that_was_scanned(tmp_path: Path) -> 
         await desk.scan("PLT1")
         await desk.press()
         assert desk.shines("red", "refused", "already_read")  # a reason is good for one read
+        await desk.scan("PLT2")
+        await desk.scan("WHY-SPILL")
+        await desk.scan("PLT1")
+        await desk.press()
+        assert desk.shines("red", "refused", "already_read")  # and for the plate it was said of
         assert desk.lamp.text == "plate PLT1 has been read; scan a reason to read it again"
 
     why = '[scanner.reread]\nWHY-SPILL = "the plate was spilled"\n'
