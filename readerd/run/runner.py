@@ -252,6 +252,8 @@ class Runner:
             if late_s > START_WITHIN_S:
                 text = f"did not start within {START_WITHIN_S:g} s"
                 self._fail(run_id, Failure(code="not_started", phase=None, text=text))
+                if self.arming.current is not None:  # the press that it waited for is over
+                    self.arming.disarm(text)
                 return
             started = self.scribe.event("started", run_id=run_id, subject=plan.plate)
             self.store.begin(run_id, self.scribe.at(), started)

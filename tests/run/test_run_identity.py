@@ -14,6 +14,7 @@ from readerd.run.arming import ARMED_S, Armed
 from readerd.run.evidence import Evidence
 from readerd.run.memory import StoredMap
 from readerd.run.reproduce import reproduce
+from readerd.run.runner import START_WITHIN_S
 from readerd.run.settings import PlatesSettings
 from tests.run.run_scene import DRIVER, PLATE, Scene, play, request
 
@@ -245,6 +246,24 @@ def test_a_read_plate_is_not_disarmed_by_the_old_clock(tmp_path: Path) -> None:
         await asyncio.sleep(10)
         assert stage.bench.state == "armed"
         assert [kind for kind, _ in stage.events()] == ["armed", "started", "completed", "armed"]
+
+    play(tmp_path / "j.db", script)
+
+
+def test_a_run_that_could_not_start_leaves_no_plate_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(stage: Scene) -> None:
+        stage.runner.arm(Armed(plate="PLT1", assay=None, source="scanner"))
+        stage.runner.submit(request("k1", None))
+        loop = asyncio.get_running_loop()
+        late = loop.time() + START_WITHIN_S + 1  # the machine was busy
+        with monkeypatch.context() as busy:
+            busy.setattr(loop, "time", lambda: late)
+            await asyncio.sleep(0)
+        assert stage.bench.state == "ready"
+        kinds = [("armed", None), ("failed", "not_started"), ("disarmed", None)]
+        assert stage.events() == kinds
 
     play(tmp_path / "j.db", script)
 
