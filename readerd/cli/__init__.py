@@ -7,13 +7,23 @@ click and the floor only; heavier rooms are imported inside the verbs that need 
 """
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Imports leave no garbage: looking for it would be a sixth of `status` and of a start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit with the contract's code; errors are one line."""
-    gc.disable()  # imports leave no garbage; looking for it would be a sixth of `status`
-    from readerd.cli.command import run
-
-    gc.freeze()
-    gc.enable()
+    with importing():
+        from readerd.cli.command import run
     run(arguments)

@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -248,6 +247,8 @@ def _say_next(lines: Sequence[str]) -> None:
 
 def _run(lines: Sequence[str]) -> None:
     """One after the other; InputError with what the first that fails says."""
+    import subprocess
+
     for line in lines:
         try:
             subprocess.run(shlex.split(line), check=True, capture_output=True, text=True)

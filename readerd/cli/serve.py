@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from readerd.cli import importing
 from readerd.cli.options import json_option
 from readerd.errors import ConfigError, ReaderdError
 
@@ -33,9 +34,10 @@ def run(path: Path, verbose: bool) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     log.to_stderr(logging.DEBUG if verbose else logging.INFO)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    from readerd.config import load_config
-    from readerd.daemon import main
-    from readerd.demo.twin import simulated
+    with importing():
+        from readerd.config import load_config
+        from readerd.daemon import main
+        from readerd.demo.twin import simulated
 
     config = load_config(path)
     try:
