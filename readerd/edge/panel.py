@@ -89,7 +89,6 @@ class Panel:
         )
         self._operator: _Said | None = None
         self._reason: _Said | None = None
-        self._mark = ""
         self._stirred = asyncio.Event()
 
     async def run(self) -> None:
@@ -122,10 +121,9 @@ class Panel:
             log.debug("button topic=%s ignored retained=%s", message.topic, message.retained)
             return
         kind, mark = found
-        if mark and mark == self._mark:
+        if mark and not self._runner.store.memory.is_new_press(message.topic, mark):
             log.info("button topic=%s repeated=%s", message.topic, mark)
             return
-        self._mark = mark
         if kind == Kind.ABORT:
             self._abort("asked for at the button")
         else:

@@ -1,4 +1,4 @@
-"""What the LIMS told us: commands and their answers, and plate maps by barcode."""
+"""What others told us: commands and their answers, plate maps by barcode, wireless presses."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -83,6 +83,18 @@ class Memory:
                 " AND count(*) = count(finished_at))",
                 (before,),
             ).rowcount
+
+    def is_new_press(self, topic: str, mark: str) -> bool:
+        """Whether a wireless button tells another press than last; that is its last from now on.
+
+        Some tell their last event again and again, and a bridge may do so after our restart.
+        """
+        name = f"press:{topic}"
+        if self._journal.meta(name) == mark:
+            return False
+        with self._journal.transaction():
+            self._journal.set_meta(name, mark)
+        return True
 
     def put_plate_map(self, barcode: str, at: str, stored: StoredMap) -> None:
         """The newest map of a plate replaces the one before."""
