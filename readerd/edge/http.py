@@ -227,7 +227,7 @@ class _Door:
         by = await _asked_by(request)
         with self._refusals("carrier", by=by):
             body = await _body(request, CarrierBody)
-            await self._runner.bench.move_carrier(out=body.position == "out")
+            await self._runner.arming.move_carrier(out=body.position == "out")
         self._runner.tell("carrier", details={"position": body.position, "by": by})
         return JSONResponse({"position": body.position})
 

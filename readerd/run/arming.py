@@ -66,6 +66,13 @@ class Arming:
         self._timer = self._spawn(self._expire())
         self._tell("armed", armed, None)
 
+    async def move_carrier(self, *, out: bool) -> None:
+        """Scan, open, lay in, press: what is announced stays so while the carrier moves."""
+        announced = self.current is not None
+        await self._bench.move_carrier(out=out)
+        if announced and self._timer is not None and self._bench.state == "ready":
+            self._bench.arm()
+
     def disarm(self, reason: str) -> Armed:
         """Take it back; `not_armed` when nothing is announced."""
         armed = self.current

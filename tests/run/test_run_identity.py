@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from readerd.assay.layout import Binding, PlateMap
+from readerd.driver import catalog
 from readerd.errors import ErrorCode, RequestError
 from readerd.payload import Kit, Operator
 from readerd.run.arming import ARMED_S, Armed
@@ -235,6 +236,23 @@ def test_what_is_armed_expires_after_120_s_and_is_told(tmp_path: Path) -> None:
         assert nothing.value.code is ErrorCode.NOT_ARMED
 
     play(tmp_path / "j.db", script)
+
+
+def test_an_announced_plate_stays_so_while_the_carrier_moves(tmp_path: Path) -> None:
+    async def script(stage: Scene) -> None:
+        arming = stage.runner.arming
+        stage.runner.arm(Armed(plate="PLT1", assay=None, source="scanner"))
+        arm_id = arming.arm_id
+        for out in (True, False):
+            await arming.move_carrier(out=out)
+            assert (stage.bench.state, arming.arm_id) == ("armed", arm_id)
+        stage.runner.submit(request("k1", None))
+        await stage.finished()
+        await arming.move_carrier(out=True)
+        assert (stage.bench.state, arming.current) == ("ready", None)
+        assert [run.plate for run in stage.store.newest(9)] == ["PLT1"]
+
+    play(tmp_path / "j.db", script, driver=catalog.find("sim"))
 
 
 def test_a_read_plate_is_not_disarmed_by_the_old_clock(tmp_path: Path) -> None:
