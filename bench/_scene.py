@@ -112,9 +112,9 @@ def collector(directory: Path, port: int, *options: str) -> Program:
     )
 
 
-async def listening(port: int) -> None:
+async def listening(port: int, within_s: float = WITHIN_S) -> None:
     """Wait until somebody takes connections there."""
-    async with asyncio.timeout(WITHIN_S):
+    async with asyncio.timeout(within_s):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
