@@ -94,8 +94,7 @@ async def serve(
                 spawn=runs.spawn,
                 open_input=open_input,
             )
-            beside = _beside(house, reread)
-            await _live(house, group, runs, beside, stop, on_ready)
+            await _live(house, group, runs, lambda: _beside(house, reread), stop, on_ready)
     finally:
         store.close()
 
@@ -109,7 +108,7 @@ async def _live(
     house: House,
     group: asyncio.TaskGroup,
     runs: "_Runs",
-    beside: Sequence[Work],
+    beside: Callable[[], Sequence[Work]],
     stop: asyncio.Event,
     on_ready: Callable[[House], None],
 ) -> None:
@@ -134,7 +133,7 @@ async def _live(
     bench = group.create_task(house.bench.run(), name="bench")
     house.watchdog.follow((publisher, bench))
     door = http_server.serve(app, listener, None if passed else socket_path)
-    around = [group.create_task(work) for work in (door, broken.watch(), *beside)]
+    around = [group.create_task(work) for work in (door, broken.watch(), *beside())]
     on_ready(house)
     group.create_task(_warm())
     await stop.wait()

@@ -28,20 +28,25 @@ log = logging.getLogger(__name__)
 def bind_unix(path: Path) -> socket.socket:
     """A listening socket at `path`, 0660; ConfigError when it cannot be had."""
     listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o117)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _clear_away(path)
-        listener.bind(str(path))
+        _bind(listener, path)
         listener.listen(64)
     except OSError as error:
         listener.close()
         mistake = Mistake("http.socket", f"{path}: {error.strerror or error}")
         raise ConfigError("the local door", (mistake,)) from error
-    finally:
-        os.umask(before)
     listener.setblocking(False)
     return listener
+
+
+def _bind(listener: socket.socket, path: Path) -> None:
+    before = os.umask(0o117)  # for the socket alone: a folder made under it could not be entered
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
 
 
 def _clear_away(path: Path) -> None:

@@ -19,6 +19,7 @@ from readerd.demo.broker import Broker
 from readerd.demo.twin import simulated
 from readerd.driver.serve import serve_pty
 from readerd.edge.door import Door
+from readerd.edge.http_server import bind_unix
 from readerd.errors import ErrorCode, RequestError
 from readerd.house import House
 from tests.whole.whole_bench import Bench, Program, Start
@@ -164,6 +165,12 @@ async def test_the_socket_is_for_owner_and_group(bench: MakeBench, broker: Broke
     assert not socket.exists()
 
 
+def test_a_folder_that_is_made_for_the_socket_can_be_entered(tmp_path: Path) -> None:
+    with bind_unix(tmp_path / "run" / "readerd" / "bench2.sock"):
+        for folder in (tmp_path / "run", tmp_path / "run" / "readerd"):
+            assert stat.S_IMODE(folder.stat().st_mode) & 0o700 == 0o700
+
+
 def up(start: Start, bench: MakeBench, port: int) -> tuple[Bench, Program]:
     """A twin with real pacing and a daemon beside it."""
     start("twin", "biorad680", "--pty", "tty", "--time-scale", "0.3").until(":")
@@ -187,6 +194,7 @@ def test_a_second_daemon_is_refused_and_the_first_stays(
     line = third.until("readerd: ")
     assert third.ended() == 78
     assert "another readerd answers there" in line
+    assert third.heard[-1] == ""  # that line is the last
     assert here.state() == "ready"
     assert first.end() == 0
 
