@@ -17,7 +17,7 @@ from readerd.house import OpenStream
 INSTRUMENT_WITHIN_S = 30.0
 RUNS_WELL = ("ready", "armed", "reading")
 
-TODO = {
+ADVICE = {
     LinkLost: "look at the cable, the port's name and who else has it open",
     NoReply: "look at power, cable (crossed or straight) and line settings",
 }
@@ -63,9 +63,9 @@ async def by_ourselves(config: Config, open_stream: OpenStream) -> Finding:
                 await link.close()
     except TimeoutError:
         text = f"{port}: no answer within {INSTRUMENT_WITHIN_S:g} s"
-        return Finding("instrument", "fail", text, TODO[NoReply])
+        return Finding("instrument", "fail", text, ADVICE[NoReply])
     except InstrumentError as error:
-        todo = TODO.get(type(error), "is it the instrument that reader.driver names?")
+        todo = ADVICE.get(type(error), "is it the instrument that reader.driver names?")
         return Finding("instrument", "fail", f"{port}: {error}", todo)
     seen = f"{identity.model} {identity.serial or 'without a serial number'} answers on {port}"
     if expected and expected not in (identity.serial, identity.model):

@@ -1,5 +1,8 @@
 """A serial device through pyserial, locked against a second opener."""
 
+import errno
+import os
+
 import serial
 
 from readerd.driver.pump import BlockingPort
@@ -12,18 +15,26 @@ WRITE_WITHIN_S = 5.0
 
 def open_serial(path: str, line: LineSettings) -> BlockingPort:
     """RTS and DTR are asserted by pyserial where the device has them and no handshake owns them."""
-    port = serial.Serial(
-        path,
-        baudrate=line.baud,
-        bytesize=line.data_bits,
-        parity=line.parity,
-        stopbits=line.stop_bits,
-        rtscts=line.rtscts,
-        dsrdtr=line.dsrdtr,
-        timeout=None,
-        write_timeout=WRITE_WITHIN_S,
-        exclusive=True,
-    )
+    try:
+        port = serial.Serial(
+            path,
+            baudrate=line.baud,
+            bytesize=line.data_bits,
+            parity=line.parity,
+            stopbits=line.stop_bits,
+            rtscts=line.rtscts,
+            dsrdtr=line.dsrdtr,
+            timeout=None,
+            write_timeout=WRITE_WITHIN_S,
+            exclusive=True,
+        )
+    except serial.SerialException as error:
+        if not error.errno:
+            raise
+        # Its own text says number, reason and path twice; EAGAIN is flock(2)'s for a held lock.
+        held = error.errno == errno.EAGAIN
+        why = "locked, another program has it open" if held else os.strerror(error.errno)
+        raise LinkLost(f"{path}: {why}") from None
     return _SerialPort(path, port)
 
 

@@ -1,16 +1,20 @@
 """A simulated BioTek reader with a plate that can be exchanged, and the real driver on its line."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
+from hypothesis import strategies as st
+
 from readerd.driver.contract import Driver
+from readerd.errors import GarbledReply
 from readerd.plate import OpticalDensity, Unread
 from readerd_biotek import ELX800, ELX808, SYNERGYH1
 from tests.drivers.twin_bench import DUAL, PLATE_1, PLATE_2, SINGLE, Bench, now_s
 
-__all__ = ["DRIVERS", "DUAL", "OVER_RANGE_OD", "PLATE_1", "PLATE_2", "SINGLE", "Bench", "now_s",
-           "sent", "simulated"]  # fmt: skip
+__all__ = ["DRIVERS", "DUAL", "OVER_RANGE_OD", "PLATE_1", "PLATE_2", "SINGLE", "Bench",
+           "feed_any_bytes", "now_s", "sent", "simulated"]  # fmt: skip
 
 DRIVERS: Mapping[str, Driver] = {"elx808": ELX808, "elx800": ELX800, "synergyh1": SYNERGYH1}
 # What the wire of each carries behind the point.
@@ -62,3 +66,17 @@ def simulated(
 def sent(bench: Bench) -> list[bytes]:
     """What the driver has sent so far, one piece for each question."""
     return [entry.data for entry in bench.link.transcript.entries if entry.direction == ">"]
+
+
+def feed_any_bytes(data: st.DataObject, driver: Driver, heard: bytes) -> None:
+    """A spoilt conversation, or anything: a message, GarbledReply or more to come, nothing else."""
+    decoder = data.draw(st.sampled_from(list(driver.decoders.values())))()
+    spoilt = bytearray(heard)
+    for _ in range(data.draw(st.integers(1, 5))):
+        at = data.draw(st.integers(0, len(spoilt) - 1))
+        spoilt[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    fed = data.draw(st.one_of(st.binary(max_size=400), st.just(bytes(spoilt))))
+    piece = data.draw(st.sampled_from([1, 16, 2000]))
+    pieces = (fed[at : at + piece] for at in range(0, len(fed), piece))
+    with contextlib.suppress(GarbledReply):
+        next((one for one in pieces if decoder.feed(one) is not None), None)

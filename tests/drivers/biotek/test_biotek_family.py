@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from readerd.errors import GarbledReply
 from readerd_biotek import ELX808
 from readerd_biotek.complaints import needs_human, text_of
 from readerd_biotek.elx_codec import FilterTable
 from readerd_biotek.elx_data import Dump, PlateData
 from readerd_biotek.framing import Answer, Version, identity_scan
+from tests.drivers.biotek.biotek_bench import feed_any_bytes
 from tests.drivers.biotek.elx_witness import WITNESS
 
 
@@ -44,20 +44,7 @@ def test_the_identity_scan_takes_nothing_else(mistaken: bytes, size: int) -> Non
 @settings(max_examples=300)
 @given(st.data())
 def test_any_bytes_end_in_a_message_or_in_garbled(data: st.DataObject) -> None:
-    make = data.draw(st.sampled_from(list(ELX808.decoders.values())))
-    sent = bytearray(WITNESS)
-    for _ in range(data.draw(st.integers(1, 5))):
-        at = data.draw(st.integers(0, len(sent) - 1))
-        sent[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
-    fed = data.draw(st.one_of(st.binary(max_size=400), st.just(bytes(sent))))
-    decoder = make()
-    piece = data.draw(st.sampled_from([1, 16, 2000]))
-    try:
-        for at in range(0, len(fed), piece):
-            if decoder.feed(fed[at : at + piece]) is not None:
-                break
-    except GarbledReply:
-        pass
+    feed_any_bytes(data, ELX808, WITNESS)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from readerd_biotek.synergy_codec import (
 )
 from readerd_biotek.synergy_data import Frame, frame_decoder, row_cells, value_bytes
 from readerd_biotek.synergy_options import SynergyOptions, geometry
+from tests.drivers.biotek.biotek_bench import feed_any_bytes
 
 # The sheet's small frame, typed in: A1 and A2 at 23.6 °C.
 SMALL = b"01,1,\r000:00:00.0,236,01,01,+0.1100,01,02,+0.1200\r\n236\x1a217\x1a0000\x03"
@@ -303,17 +304,4 @@ def test_bytes_that_are_not_the_protocol_are_garbled(decoder: Decoder[object], s
 @settings(max_examples=300)
 @given(st.data())
 def test_any_bytes_end_in_a_message_or_in_garbled(data: st.DataObject) -> None:
-    make = data.draw(st.sampled_from(list(SYNERGYH1.decoders.values())))
-    sent = bytearray(STARTED + SMALL)
-    for _ in range(data.draw(st.integers(1, 5))):
-        at = data.draw(st.integers(0, len(sent) - 1))
-        sent[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
-    fed = data.draw(st.one_of(st.binary(max_size=400), st.just(bytes(sent))))
-    decoder = make()
-    piece = data.draw(st.sampled_from([1, 16, 2000]))
-    try:
-        for at in range(0, len(fed), piece):
-            if decoder.feed(fed[at : at + piece]) is not None:
-                break
-    except GarbledReply:
-        pass
+    feed_any_bytes(data, SYNERGYH1, STARTED + SMALL)
