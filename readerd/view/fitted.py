@@ -1,33 +1,18 @@
 """A fitted curve as something that can be drawn: values, 95 % band, standardised residuals.
 
-The formulas are those of `readerd.assay.curve`; here they only meet parameters that came over the
-wire. The band is pointwise, for the curve itself: y ± t·sqrt(g'Vg) with the gradient g in the
-natural parameters and their covariance V.
+The numbers are those of `readerd.assay.curve`, from the parameters that came over the wire. The
+band is pointwise, for the curve itself: y ± t·sqrt(var f(x)).
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import dataclass
 
 import numpy as np
 
-from readerd.assay.curve.models import (
-    NAMES,
-    Array,
-    Sigmoid,
-    log_of,
-    theta_from,
-    value_and_gradient,
-)
-from readerd.assay.curve.settings import CurveSettings
-from readerd.assay.curve.weights import variance_of
-from readerd.assay.result import Covariance, Fit
-
-# Normal quantile of 97.5 %.
-_Z = 1.959964
-# Student's t at 97.5 % where the expansion below is not good enough: any table of t.
-_T_FEW = {1: 12.7062, 2: 4.3027, 3: 3.1824, 4: 2.7764, 5: 2.5706}
+from readerd.assay.curve.curve import Curve, log_variance
+from readerd.assay.curve.models import Array, log_of
+from readerd.assay.curve.reported import curve_of
+from readerd.assay.result import Fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,78 +25,37 @@ class CurvePoint:
     high: float | None = None
 
 
-def trace(fit: Fit | None, xs: Sequence[float]) -> tuple[CurvePoint, ...]:
+def trace(fit: Fit | None, xs: Sequence[float], *, band: bool = False) -> tuple[CurvePoint, ...]:
     """The curve at each x where it has a value; empty when there is no curve to draw."""
-    if fit is None or not fit.converged:
+    curve = curve_of(fit)
+    if curve is None:
         return ()
-    if fit.model == "point-to-point":
-        return _straight_lines(fit, xs)
-    if not fit.params:
-        return ()
+    if curve.model == "point-to-point":
+        xs = _between_positive_knots(curve, xs)
+    x = np.array(xs, dtype=np.float64)
     with np.errstate(all="ignore"):
-        values, gradient, names = _evaluate(fit, np.array(xs, dtype=np.float64))
-        spread = _spread(fit, gradient, names)
-    points = []
-    for index, (x, y) in enumerate(zip(xs, values.tolist(), strict=True)):
-        if not math.isfinite(y):
-            continue
-        half = None if spread is None else float(spread[index])
-        if half is None or not math.isfinite(half):
-            points.append(CurvePoint(x, y))
-        else:
-            points.append(CurvePoint(x, y, y - half, y + half))
-    return tuple(points)
-
-
-def _evaluate(fit: Fit, x: Array) -> tuple[Array, Array, tuple[str, ...]]:
-    """Values, gradient in the natural parameters (a row each) and the names of its rows."""
-    log_x = log_of(x)
-    if fit.model in NAMES:
-        model = cast(Sigmoid, fit.model)
-        values, rows = value_and_gradient(model, theta_from(model, fit.params), log_x)
-        names = NAMES[model]
-        # theta holds ln b, ln c, ln g: dy/db = dy/d(ln b) / b
-        for row, name in enumerate(names):
-            if name not in ("a", "d"):
-                rows[row] /= fit.params[name]
-        return values, rows, names
-    a, b = fit.params["a"], fit.params["b"]
-    if fit.model == "log-log":
-        values = np.exp(a + b * log_x)
-        return values, np.stack([values, values * log_x]), ("a", "b")
-    return a + b * x, np.stack([np.ones_like(x), x]), ("a", "b")
-
-
-def _spread(fit: Fit, gradient: Array, names: tuple[str, ...]) -> Array | None:
-    covariance = fit.covariance
-    if covariance is None or not fit.df or not set(covariance.order) <= set(names):
-        return None
-    rows = gradient[[names.index(name) for name in covariance.order]]
-    variance = np.einsum("ik,ij,jk->k", rows, _full(covariance), rows)
-    return np.asarray(t_975(fit.df) * np.sqrt(np.maximum(variance, 0.0)))
-
-
-def _full(covariance: Covariance) -> Array:
-    size = len(covariance.order)
-    matrix = np.zeros((size, size))
-    for row, upper in enumerate(covariance.upper):
-        matrix[row, row:] = upper
-        matrix[row:, row] = upper
-    return matrix
-
-
-def _straight_lines(fit: Fit, xs: Sequence[float]) -> tuple[CurvePoint, ...]:
-    """Between the levels that count, zero left out: a line from there has no place on the axis."""
-    knots = sorted(
-        (level.nominal, level.mean)
-        for level in fit.levels
-        if level.mean is not None and level.masked is None and level.nominal > 0
+        values, rows = curve.value_and_gradient(log_of(x))
+        half = _half_width(curve, rows) if band else np.full(x.size, np.nan)
+    drawn = np.isfinite(values) & ((x > 0) | (curve.model != "log-log"))
+    return tuple(
+        CurvePoint(x, y, y - reach, y + reach) if np.isfinite(reach) else CurvePoint(x, y)
+        for x, y, reach, there in zip(xs, values.tolist(), half.tolist(), drawn, strict=True)
+        if there
     )
-    if len(knots) < 2:
-        return ()
-    inside = [x for x in xs if knots[0][0] <= x <= knots[-1][0]]
-    ys = np.interp(inside, [x for x, _ in knots], [y for _, y in knots])
-    return tuple(CurvePoint(x, y) for x, y in zip(inside, ys.tolist(), strict=True))
+
+
+def _half_width(curve: Curve, rows: Array) -> Array:
+    t = curve.t_975
+    if curve.covariance is None or t is None:
+        return np.full(rows.shape[1], np.nan)
+    return np.asarray(t * np.sqrt(np.maximum(curve.variance_of_value(rows), 0.0)))
+
+
+def _between_positive_knots(curve: Curve, xs: Sequence[float]) -> list[float]:
+    """A line that comes from dose zero has no place on a logarithmic axis."""
+    knots = np.split(curve.theta, 2)[0]
+    positive = knots[knots > 0].tolist()
+    return [x for x in xs if positive[0] <= x <= positive[-1]] if len(positive) > 1 else []
 
 
 def standardised(fit: Fit, points: Sequence[tuple[float, float]]) -> tuple[float | None, ...]:
@@ -119,38 +63,18 @@ def standardised(fit: Fit, points: Sequence[tuple[float, float]]) -> tuple[float
 
     In a log-log fit both are logarithms, and v is that of the logarithm.
     """
-    largest = max((abs(level.mean) for level in fit.levels if level.mean is not None), default=0.0)
-    fitted = {point.x: point.y for point in trace(fit, sorted({x for x, _ in points}))}
-    if not fit.sigma or largest == 0 or not fitted:
+    curve = curve_of(fit)
+    if curve is None or not points or not curve.sigma2:
         return (None,) * len(points)
-    settings, used = CurveSettings(weighting=fit.weighting.kind), fit.weighting
-    if used.s0 is not None and used.cv is not None:
-        settings = replace(settings, s0=used.s0, cv=used.cv)
-    known = [(fitted.get(x), y) for x, y in points]
-    curve = np.array([0.0 if f is None else f for f, _ in known])
-    v = variance_of(settings, largest).of(curve)
-    scores: list[float | None] = []
-    for (f, y), spread in zip(known, v.tolist(), strict=True):
-        off = None if f is None else y - f
-        if f is not None and fit.model == "log-log":
-            off = math.log(y / f) if y > 0 and f > 0 else None
-            spread = spread if fit.weighting.kind == "none" else spread / (f * f)
-        usable = off is not None and 0 < spread < math.inf
-        scores.append(off / (fit.sigma * math.sqrt(spread)) if usable and off is not None else None)
-    return tuple(scores)
-
-
-def t_975(df: int) -> float:
-    """Student's t at 97.5 %, within 2e-3 (a picture needs no more).
-
-    Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
-    """
-    if df in _T_FEW:
-        return _T_FEW[df]
-    z = _Z
-    return (
-        z
-        + (z**3 + z) / (4 * df)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * df**3)
+    x, y = np.array(points, dtype=np.float64).T
+    with np.errstate(all="ignore"):
+        f = curve.value(log_of(x))
+        if curve.model == "log-log":
+            off, v = np.log(y) - np.log(f), log_variance(curve.variance, f)
+        else:
+            off, v = y - f, curve.variance.of(f)
+        scores = off / np.sqrt(curve.sigma2 * v)
+    there = np.isfinite(scores) & ((x > 0) | (curve.model != "log-log"))
+    return tuple(
+        score if known else None for score, known in zip(scores.tolist(), there, strict=True)
     )

@@ -54,10 +54,12 @@ def curve_scene(
     samples: Sequence[Sample] = (),
     *,
     points: Sequence[tuple[float, float]] = (),
+    band: bool = False,
 ) -> CurveScene | None:
     """The scene, or None when there is not one positive standard to draw.
 
     Without wells the standards are `points` (concentration, response), else the level means.
+    The 95 % band is drawn where it is asked for: it takes scipy, and a terminal shows none.
     """
     if fit is None:
         return None
@@ -67,8 +69,9 @@ def curve_scene(
     has_zero = any(level.nominal == 0 for level in fit.levels)
     x = BrokenLogAxis(min(positive) / _MARGIN, max(positive) * _MARGIN, has_zero)
     steps = range(_CURVE_STEPS + 1)
-    curve = trace(fit, [x.low * (x.high / x.low) ** (step / _CURVE_STEPS) for step in steps])
-    zero = trace(fit, [0.0]) if has_zero else ()
+    xs = [x.low * (x.high / x.low) ** (step / _CURVE_STEPS) for step in steps]
+    curve = trace(fit, xs, band=band)
+    zero = trace(fit, [0.0], band=band) if has_zero else ()
     replicates = _replicates(fit, wells, points)
     unknowns = _unknowns(fit, samples)
     ys = [point.y for point in curve] + [mark.y for mark in replicates]

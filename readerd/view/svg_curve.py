@@ -35,7 +35,7 @@ def curve_svg(
     `points` are the standards (concentration, response) when there is no plate;
     `note` stands in the plot (`provisional`).
     """
-    scene = curve_scene(fit, wells, samples, points=points)
+    scene = curve_scene(fit, wells, samples, points=points, band=True)
     title = f"Standard curve {analyte}".strip()
     reason = ""
     if fit is None or not fit.converged:

@@ -141,7 +141,7 @@ def test_a_falling_curve_is_drawn_falling(good: PlateResult) -> None:
 
 
 def test_the_band_holds_the_curve(good: PlateResult) -> None:
-    scene = curve_scene(good.fit, good.wells)
+    scene = curve_scene(good.fit, good.wells, band=True)
     assert scene is not None
     for point in scene.curve:
         assert point.low is not None

@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from readerd.assay.curve import models
 from readerd.assay.curve.models import Array
@@ -41,7 +40,12 @@ class Curve:
     @property
     def t_975(self) -> float | None:
         """The 97.5 % quantile of Student's t, None without degrees of freedom."""
-        return float(stdtrit(self.df, 0.975)) if self.df else None
+        if not self.df:
+            return None
+        # here, because a terminal draws the curve without its band, and the import takes longer
+        from scipy.special import stdtrit
+
+        return float(stdtrit(self.df, 0.975))
 
     @property
     def params(self) -> dict[str, float]:
