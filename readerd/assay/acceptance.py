@@ -1,11 +1,13 @@
 """What is accepted: the profiles' limits by name. Every one of them is printed with the result."""
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
+from readerd.assay.result import Qc, Rule
 from readerd.complaint import in_words
 from readerd.errors import Mistake
 
@@ -39,6 +41,11 @@ class Acceptance:
     reference_low_od: float = 0.02
     reference_mads: Annotated[float, Field(gt=0)] = 5.0
     reference_spread_od: Annotated[float, Field(gt=0)] = 0.01
+
+    def qc(self, rules: Iterable[Rule] = ()) -> Qc:
+        """The rules beside every limit that was in force."""
+        named = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return Qc(profile=named.pop("profile"), rules=tuple(rules), limits=named)
 
 
 # ELISA kit inserts ask for a duplicate CV of 10-20 % and state their own range

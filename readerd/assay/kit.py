@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Final
 
-from readerd.assay.result import Flag, PlateResult, Qc, Rule, verdict_of
+from readerd.assay.result import Flag, PlateResult, Rule, verdict_of
 
 # Kits are printed with a day or with a month, which is good until its end (ISO 8601 either way).
 _EXPIRY: Final = re.compile(r"([0-9]{4})-([0-9]{2})(?:-([0-9]{2}))?")
@@ -41,6 +41,6 @@ def judge_kit(result: PlateResult, expires: str | None, read_on: date) -> PlateR
     return replace(
         result,
         flags=(*result.flags, Flag.KIT_EXPIRED),
-        qc=Qc(profile=result.qc.profile, rules=rules),
+        qc=replace(result.qc, rules=rules),
         verdict=verdict_of(rules),
     )

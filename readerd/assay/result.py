@@ -143,8 +143,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Qc:
+    """The rules with what each saw; `limits` are all that were in force, by their names in the
+    assay file (None: the file states none)."""
+
     profile: str
     rules: tuple[Rule, ...]
+    limits: dict[str, bool | int | float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from readerd.assay.definition import Assay
 from readerd.assay.layout import PlateMap
-from readerd.assay.result import PlateResult, Qc
+from readerd.assay.result import PlateResult
 from readerd.payload import (
     AssayInfo,
     EventData,
@@ -146,7 +146,7 @@ def _data(bridge: Bridge, run: RunRow, plan: Plan, assay: Assay, outcome: Outcom
         read=_read(plan, outcome.delivered),
         wells=result.wells if result else None,
         fit=result.fit if result else None,
-        qc=result.qc if result else Qc(profile=assay.acceptance.profile, rules=()),
+        qc=result.qc if result else assay.acceptance.qc(),
         samples=list(result.samples) if result else [],
         raw=None if outcome.raw is None else _raw(outcome.raw),
     )

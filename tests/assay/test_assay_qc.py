@@ -63,6 +63,15 @@ def test_every_limit_is_printed_with_its_rule() -> None:
     assert limits["optical-spread"] == 0.01
 
 
+def test_limits_without_a_rule_of_their_own_are_printed_too() -> None:
+    changed = il6_with(acceptance={**KIT, "reference_mads": 4.0, "range_high": 250.0})
+    limits = result(*clean_plate(noise=0.01), changed).qc.limits
+    assert set(limits) == {entry.name for entry in fields(Acceptance)} - {"profile"}
+    assert (limits["reference_mads"], limits["range_high"], limits["range_low"]) == (4.0, 250, None)
+    assert (limits["min_levels"], limits["replicate_cv_ends_pct"]) == (5, 20.0)
+    assert limits["drop_failing_levels"] is False
+
+
 def test_one_failing_level_is_reported_and_kept() -> None:
     found = with_error("S4", 1.35)
     assert found.curve == "accepted"
