@@ -150,6 +150,8 @@ def parse_grid(text: str, format: int) -> tuple[tuple[str | None, ...], tuple[Mi
     rows = _without_headings([_cells(line) for line in lines], plate)
     positions: list[str | None] = [None] * plate.size
     mistakes: list[Mistake] = []
+    if (other := _other_format(rows, plate)) is not None:
+        return tuple(positions), (Mistake("layout.plate", other),)
     if len(rows) != plate.rows:
         what = f"{len(rows)} rows, a {plate.size}-well plate has {plate.rows}"
         mistakes.append(Mistake("layout.plate", what))
@@ -199,13 +201,25 @@ def _cells(line: str) -> list[str]:
 
 
 def _without_headings(rows: list[list[str]], plate: PlateFormat) -> list[list[str]]:
-    numbers = [str(column + 1) for column in range(plate.columns)]
-    if rows and rows[0][-plate.columns :] == numbers and len(rows[0]) <= plate.columns + 1:
-        rows = rows[1:]
-    letters = [well_name(row, 0)[0] for row in range(plate.rows)]
-    if [row[0] for row in rows] == letters and all(len(row) == plate.columns + 1 for row in rows):
+    """The rows without column numbers and row letters; one ragged row does not hide them."""
+    first = rows[0] if rows else []
+    numbers = first if first[:1] == ["1"] else first[1:]
+    headed = numbers == [str(column + 1) for column in range(len(numbers))] != []
+    rows = rows[1:] if headed else rows
+    letters = [well_name(row, 0)[0] for row in range(len(rows))]
+    longer = headed or max(map(len, rows), default=0) > plate.columns
+    if longer and [row[0] for row in rows] == letters:
         rows = [row[1:] for row in rows]
     return rows
+
+
+def _other_format(rows: list[list[str]], plate: PlateFormat) -> str | None:
+    """What is wrong when the grid is a whole plate, but of another format."""
+    for other in FORMATS.values():
+        if other != plate and [len(row) for row in rows] == [other.columns] * other.rows:
+            what = f"{other.rows} rows of {other.columns} cells are a {other.size}-well plate"
+            return f"{what}, and layout.format is {plate.size}"
+    return None
 
 
 def _position(cell: str) -> tuple[str | None, str | None]:

@@ -104,7 +104,7 @@ def test_every_mistake_at_once_with_its_path() -> None:
         ("S8 = 0.0", "S8 = 4.69", "layout.standards.S8: has the concentration of S7"),
         ("S8 = 0.0", "S8 = 0.0, S9 = 1.0", "layout.standards.S9: no well of layout.plate holds it"),
         ("[20.0, 40.0]", "[40.0, 20.0]", "layout.controls.QL: the range is [low, high]"),
-        ("format = 96", "format = 384", "layout.plate: 8 rows, a 384-well plate has 16"),
+        ("format = 96", "format = 384", "8 rows of 12 cells are a 96-well plate, and layout"),
         ("# U1 =", "U99 =", "samples.U99: no sample or control of layout.plate"),
         ("reference_nm = 570", "reference_nm = 450", "is the measurement wavelength"),
         ("warn_above_od = 3.0", "warn_above_od = 4.0", "lies above read.no_value_above_od"),
@@ -164,6 +164,16 @@ def test_grids_as_text_as_csv_and_as_lists_are_the_same() -> None:
         f"{w[0]}{int(w[1:]):02d};{p}" for w, p in zip(il6().layout.wells, plain, strict=True)
     ]
     assert as_positions("\n".join(listed)) == plain
+
+
+def test_a_ragged_row_between_headings_is_the_only_one_told() -> None:
+    rows = [f"{letter} {' '.join(['U1'] * 12)}" for letter in "ABCDEFGH"]
+    heading = " ".join(str(column + 1) for column in range(12))
+    for lines in (rows, [heading, *rows], [f"X {heading}", *rows]):
+        ragged = [line.removesuffix(" U1") if line.startswith("F ") else line for line in lines]
+        _, mistakes = parse_grid("\n".join(ragged), 96)
+        said = ["layout.plate row F: 11 cells, a 96-well plate has 12 columns"]
+        assert [str(mistake) for mistake in mistakes] == said
 
 
 def test_empty_cells_and_384_wells() -> None:

@@ -3,11 +3,15 @@
 Shown output is compared line by line: `…` stands for anything within a line, a line of `…` alone
 for any lines. Port numbers that pages show are replaced by free ones, so that nothing on the
 machine is in the way. What keeps running is waited for by the output that the page shows, never by
-time, and is ended by its own process group.
+time, and is ended by its own process group. Verbs that need no daemon run in this process, where
+numpy and scipy are imported already; with anything that only a shell understands they do not.
 """
 
+import contextlib
+import io
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,12 +22,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypedDict
 
+from readerd.cli import main
 from tests.docs.docs_pages import Block
 
 # Generous: a loaded machine may be slow, a hang must still end.
 WITHIN_S = 20.0
 # What would lead a page's `readerd` to another daemon than its own.
 _OURS = ("RUNTIME_DIRECTORY", "READERD_READER")
+# `readerd VERB …` with nothing of the shell but `> FILE` at the end.
+_HERE = re.compile(r"readerd (?:check|fit|quantify) [^|&;<>$`*()#]*(?:> *\S+)?")
 
 
 def commands(block: Block) -> list[tuple[str, list[str]]]:
@@ -158,24 +165,32 @@ class Session:
         """Run the commands of a block; AssertionError for another exit code or other output."""
         todo = commands(block)
         for number, (command, shown) in enumerate(todo, start=1):
-            done = subprocess.run(
-                ["bash", "-c", self.local(command)],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=WITHIN_S,
-                check=False,
-                **self._place(),
-            )
+            code, said = self._answer(self.local(command))
             expected = exits if number == len(todo) else 0
-            heard = f"$ {command}\n{done.stdout}\nexit {done.returncode}"
-            assert done.returncode == expected, f"{block.where}:\n{heard}\n{self._terminals()}"
-            line = missing([self.local(line) for line in shown], done.stdout)
+            heard = f"$ {command}\n{said}\nexit {code}"
+            assert code == expected, f"{block.where}:\n{heard}\n{self._terminals()}"
+            line = missing([self.local(line) for line in shown], said)
             assert line is None, f"{block.where}:\n{heard}\nnot said: {line!r}"
 
     def finish(self) -> None:
         """Whatever should have been said by now has been said."""
         for terminal in self.terminals.values():
             terminal.await_shown()
+
+    def _answer(self, command: str) -> tuple[int, str]:
+        """Exit code of a command, and what it says on either stream."""
+        place = self._place()
+        if _HERE.fullmatch(command):
+            return _here(command, place["cwd"], place["env"])
+        done = subprocess.run(
+            ["bash", "-c", command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=WITHIN_S,
+            check=False,
+            **place,
+        )
+        return done.returncode, done.stdout
 
     def _terminals(self) -> str:
         """What the terminals said, when a command went wrong."""
@@ -196,3 +211,25 @@ class Session:
             "COLUMNS": "80",
         }
         return {"cwd": self.directory, "env": environment, "text": True}
+
+
+def _here(command: str, directory: Path, environment: Mapping[str, str]) -> tuple[int, str]:
+    """The same in this process: its folder, its environment, its streams."""
+    asked, _, file = command.partition(">")
+    said, kept = io.StringIO(), io.StringIO()
+    before = dict(os.environ)
+    code: object = 0
+    with contextlib.chdir(directory), contextlib.redirect_stderr(said):
+        os.environ.update(environment)
+        try:
+            with contextlib.redirect_stdout(kept if file else said):
+                main(shlex.split(asked)[1:])
+        except SystemExit as end:
+            code = end.code
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        if file:
+            Path(file.strip()).write_text(kept.getvalue(), "utf-8")
+    assert isinstance(code, int), f"{command}: ends with {code!r}"
+    return code, said.getvalue()
