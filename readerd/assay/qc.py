@@ -81,7 +81,9 @@ def _level_rules(levels: Sequence[Level], acceptance: Acceptance) -> list[Rule]:
     passing = sum(level.passed is True for level in above)
     failing = [level for level in above if level.passed is False]
     share = 100.0 * passing / len(above) if above else 0.0
-    offs = [_off(level) for level in above if level.recovery_pct is not None]
+    offs = [
+        _off(level) for level in above if level.recovery_pct is not None and level.masked is None
+    ]
     named = ", ".join(
         f"{level.position} {level.recovery_pct:.1f} %"
         if level.recovery_pct is not None

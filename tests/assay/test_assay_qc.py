@@ -95,6 +95,10 @@ def test_a_failing_level_is_dropped_only_if_allowed_and_both_curves_are_kept() -
     assert first.params != kept.params
     assert first.df == (kept.df or 0) + 2
     assert found.curve == "accepted"
+    # what counts is how far off the levels are that were kept; a dropped one has no say
+    assert rule(found, "standard-recovery").observed == pytest.approx(
+        max(abs((level.recovery_pct or 0) - 100) for level in kept.levels if level.passed)
+    )
 
 
 def test_a_failing_end_shrinks_the_range() -> None:
