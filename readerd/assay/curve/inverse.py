@@ -35,6 +35,34 @@ class Estimate:
     method: Literal["delta", "inversion"] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Where the error at mean responses comes from; variances of responses, `slope` = dy/d(ln x).
+
+    `exists` is false at or beyond an asymptote: there `log_x` is 0 and means nothing.
+    """
+
+    log_x: Array
+    exists: NDArray[np.bool_]
+    of_wells: Array
+    of_curve: Array
+    slope: Array
+
+    @property
+    def relative(self) -> Array:
+        """The standard error of ln x."""
+        with np.errstate(all="ignore"):
+            return np.asarray(np.sqrt(self.of_curve + self.of_wells) / np.abs(self.slope))
+
+
+def budget(curve: Curve, y: Array, wells: Array) -> Budget:
+    """The error budget at each mean response y of so many wells."""
+    log_x, exists = curve.log_dose(y)
+    rows = curve.value_and_gradient(log_x)[1]
+    of_curve = curve.variance_of_value(rows)
+    return Budget(log_x, exists, curve.variance_of_mean(y, wells), of_curve, curve.slope(log_x))
+
+
 def read_means(
     curve: Curve, y: Array, wells: Array, span: tuple[float, float], *, flat: float = FLAT
 ) -> list[Estimate | None]:
@@ -42,16 +70,13 @@ def read_means(
 
     `flat` = 0 gives the inversion interval everywhere, infinity the delta interval.
     """
-    log_x, exists = curve.log_dose(y)
-    t = curve.t_975
-    if curve.covariance is None or t is None:
-        return _without_error(log_x, exists)
-    _, rows = curve.value_and_gradient(log_x)
-    variance = curve.variance_of_value(rows) + curve.variance_of_mean(y, wells)
-    with np.errstate(all="ignore"):
-        relative = np.sqrt(variance) / np.abs(curve.slope(log_x))
-    usable = exists & (relative < _USELESS)
-    return _estimates(curve, y, wells, span, flat, log_x, usable, np.where(usable, relative, 0.0))
+    if curve.covariance is None or curve.t_975 is None:
+        return _without_error(*curve.log_dose(y))
+    found = budget(curve, y, wells)
+    relative = found.relative
+    usable = found.exists & (relative < _USELESS)
+    known = np.where(usable, relative, 0.0)
+    return _estimates(curve, y, wells, span, flat, found.log_x, usable, known)
 
 
 def read_wells(curve: Curve, y: Array, starts: NDArray[np.intp]) -> list[Estimate | None]:
