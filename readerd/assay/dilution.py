@@ -74,15 +74,16 @@ def _trend(found: Sequence[Sample]) -> bool:
 def _rise(found: Sequence[Sample]) -> float | None:
     """The largest rise of the corrected result with dilution, in per cent of the less diluted.
 
-    A more diluted result above the range counts with its limit, which it surpasses.
+    Over every pair of dilutions. A result out of range counts with its limit where the truth can
+    only lie farther: one below the range when it is the less diluted (the deepest hooks are those),
+    one above when it is the more diluted.
     """
     rises = []
-    for less, more in itertools.pairwise(found):
-        reached = more.value
-        if reached is None and more.qualifier == ">":
-            reached = more.limit
-        if less.value is not None and reached is not None and more.dilution > less.dilution:
-            rises.append(100.0 * (reached / less.value - 1.0))
+    for less, more in itertools.combinations(found, 2):
+        at_most = less.limit if less.qualifier == "<" else less.value
+        at_least = more.limit if more.qualifier == ">" else more.value
+        if at_most and at_least is not None and more.dilution > less.dilution:
+            rises.append(100.0 * (at_least / at_most - 1.0))
     return max(rises, default=None)
 
 

@@ -247,6 +247,22 @@ def test_a_result_that_rises_with_dilution_is_a_hook() -> None:
     assert Flag.HOOK_SUSPECTED in sample(beyond, "U1").flags
 
 
+def test_the_deepest_hook_reads_below_the_range() -> None:
+    found = diluted({"U1": 3.0, "U2": 100.0}, {"U1": 1.0, "U2": 100.0})
+    assert (sample(found, "U1").qualifier, sample(found, "U2").status) == ("<", "ok")
+    assert rule(found, "hook-samples").observed == pytest.approx(100 * (1e4 / 4.69 - 1), rel=0.05)
+    assert (found.verdict, rule(found, "hook-samples").verdict) == ("warn", "warn")
+    # out of range the other way round says nothing: 3 in the well is what 100 diluted may leave
+    held = diluted({"U1": 100.0, "U2": 3.0}, {"U1": 1.0, "U2": 30.0})
+    assert rule(held, "hook-samples").verdict == "none"
+
+
+def test_a_rise_over_several_dilutions_is_a_hook() -> None:
+    found = diluted({"U1": 200.0, "U2": 58.5, "U3": 17.0}, {"U1": 1.0, "U2": 4.0, "U3": 16.0})
+    assert rule(found, "hook-samples").observed == pytest.approx(36, abs=4)
+    assert rule(found, "hook-samples").verdict == "warn"
+
+
 def test_a_top_standard_below_the_next_is_a_hook() -> None:
     found = with_error("S1", 0.6)
     assert rule(found, "hook-standards").verdict == "warn"
