@@ -211,7 +211,8 @@ def _layout(raw: object) -> tuple[Layout | None, list[Mistake]]:
         return None, []
     positions, wrong = parse_grid(section.plate, section.format)
     layout = Layout(section.format, section.standards, section.controls, positions)
-    return layout, [*wrong, *_standards(section), *stray_positions(layout)]
+    stray = () if wrong and not any(positions) else stray_positions(layout)
+    return layout, [*wrong, *_standards(section), *stray]
 
 
 def _standards(section: _LayoutSection) -> list[Mistake]:

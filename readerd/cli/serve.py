@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from readerd.cli import importing
-from readerd.cli.options import json_option
+from readerd.cli.options import json_option, read_text
 from readerd.errors import ConfigError, ReaderdError
 
 _config = click.option(
@@ -52,14 +52,15 @@ def run(path: Path, verbose: bool) -> None:
 
 
 @click.command()
-@_config
+@click.option("--config", type=click.Path(path_type=Path), help="The reader's TOML file.")
+@click.option("--assay", type=click.Path(path_type=Path), help="One assay's TOML file alone.")
 @json_option
-def check(path: Path, as_json: bool) -> None:
-    """Is the configuration right? All mistakes at once."""
-    from readerd.config import load_config
-
+def check(config: Path | None, assay: Path | None, as_json: bool) -> None:
+    """Is the configuration right, or one assay file? All mistakes at once."""
+    if (config is None) == (assay is None):
+        raise click.UsageError("give either --config PATH or --assay PATH")
     try:
-        config = load_config(path)
+        right = _configuration(config) if config else _assay(assay or Path())
     except ConfigError as error:
         if as_json:
             rows = [{"where": one.where, "what": one.what} for one in error.mistakes]
@@ -67,10 +68,37 @@ def check(path: Path, as_json: bool) -> None:
         raise
     if as_json:
         click.echo(json.dumps({"right": True, "mistakes": []}))
-        return
+    else:
+        click.echo(f"{config or assay}: right: {right}")
+
+
+def _configuration(path: Path) -> str:
+    """Which reader it is for; ConfigError with every mistake."""
+    from readerd.config import load_config
+
+    config = load_config(path)
     assays = ", ".join(sorted(config.assay_by_id))
     reader = config.reader
-    click.echo(f"{path}: right: {reader.site}/{reader.id}, {reader.driver}, assays {assays}")
+    return f"{reader.site}/{reader.id}, {reader.driver}, assays {assays}"
+
+
+def _assay(path: Path) -> str:
+    """What is determined, and how many wells hold what; ConfigError with every mistake."""
+    from readerd.assay.definition import load_assay
+    from readerd.view.words import counted
+
+    assay = load_assay(read_text(path), str(path))
+    layout = assay.layout
+    parts = []
+    for role in ("standard", "control", "sample"):
+        places = sum(layout.role(name) == role for name in layout.groups)
+        if places:
+            wells = counted(layout.roles.count(role), "well")
+            parts.append(f"{counted(places, role)} in {wells}")
+    for role in ("blank", "empty"):
+        if wells_so := layout.roles.count(role):
+            parts.append(f"{wells_so} {role}")
+    return f"{assay.analyte} in {assay.unit}, {layout.format} wells: {', '.join(parts)}"
 
 
 @click.command()

@@ -60,6 +60,7 @@ def test_the_list_of_verbs_has_whole_sentences_and_says_what_each_is_for(
         (["twin", "biorad680", "--tcp", "0", "--plate", "none.csv"], 2, "cannot be read"),
         (["status", "--reader", "/none/x.sock"], 5, "start `readerd run"),
         (["run", "--config", "none.toml"], 78, "cannot be read"),
+        (["check"], 2, "give either --config PATH or --assay PATH"),
     ],
 )
 def test_errors_are_short_and_have_the_contracts_code(
