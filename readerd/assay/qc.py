@@ -54,11 +54,22 @@ def judge_levels(fit: Fit, acceptance: Acceptance) -> Judged:
         for level in fit.levels
     )
     rules = _level_rules(levels, acceptance)
-    if acceptance.range_low is not None and low is not None:
-        low = max(low, acceptance.range_low)
-    if acceptance.range_high is not None and high is not None:
-        high = min(high, acceptance.range_high)
-    return Judged(levels, low, high, tuple(rules))
+    low, high, nothing = _stated(low, high, acceptance)
+    return Judged(levels, low, high, (*rules, *nothing))
+
+
+def _stated(
+    low: float | None, high: float | None, acceptance: Acceptance
+) -> tuple[float | None, float | None, list[Rule]]:
+    """The range narrowed to the assay's own; with a rule that fails when nothing is left of it."""
+    if low is None or high is None:
+        return low, high, []
+    narrow_low = max(low, acceptance.range_low or low)
+    narrow_high = min(high, acceptance.range_high or high)
+    if narrow_low < narrow_high or low == high:
+        return narrow_low, narrow_high, []
+    text = f"the accepted standards, {low:g} to {high:g}, hold nothing of the stated range"
+    return None, None, [Rule(id="range", verdict="fail", observed=None, limit=None, text=text)]
 
 
 def _nominal(level: Level) -> float:
@@ -84,19 +95,19 @@ def _level_rules(levels: Sequence[Level], acceptance: Acceptance) -> list[Rule]:
     offs = [
         _off(level) for level in above if level.recovery_pct is not None and level.masked is None
     ]
-    named = ", ".join(
-        f"{level.position} {level.recovery_pct:.1f} %"
-        if level.recovery_pct is not None
-        else f"{level.position} cannot be read back"
-        for level in failing
-    )
+    said = []
+    if failing:
+        said.append(f"outside: {', '.join(map(_named, failing))}")
+    dropped = [level for level in above if level.masked is not None and level.n]
+    if dropped:
+        said.append(", ".join(f"{level.position} {level.masked}" for level in dropped))
     return [
         Rule(
             id="standard-recovery",
-            verdict="warn" if failing else "pass",
+            verdict="warn" if said else "pass",
             observed=max(offs, default=None),
             limit=acceptance.standard_recovery_pct,
-            text=f"outside: {named}" if failing else None,
+            text="; ".join(said) or None,
         ),
         Rule(
             id="levels-passing",
@@ -114,12 +125,20 @@ def _level_rules(levels: Sequence[Level], acceptance: Acceptance) -> list[Rule]:
     ]
 
 
+def _named(level: Level) -> str:
+    if level.recovery_pct is None:
+        return f"{level.position} cannot be read back"
+    return f"{level.position} {level.recovery_pct:.1f} %"
+
+
 def rejection(judged: Judged) -> str:
     """Why judged levels reject their curve, in one line."""
     return "; ".join(
-        f"{rule.id} {rule.observed:g}, needs {rule.limit:g}"
+        rule.text or rule.id
+        if rule.observed is None or rule.limit is None
+        else f"{rule.id} {rule.observed:g}, needs {rule.limit:g}"
         for rule in judged.rules
-        if rule.verdict == "fail" and rule.observed is not None and rule.limit is not None
+        if rule.verdict == "fail"
     )
 
 

@@ -95,6 +95,9 @@ def test_a_failing_level_is_dropped_only_if_allowed_and_both_curves_are_kept() -
     assert first.params != kept.params
     assert first.df == (kept.df or 0) + 2
     assert found.curve == "accepted"
+    # a level that failed stays a warning when it is dropped: the curve is better, not the plate
+    assert (found.verdict, rule(found, "standard-recovery").verdict) == ("warn", "warn")
+    assert f"S4 {dropped.masked}" in (rule(found, "standard-recovery").text or "")
     # what counts is how far off the levels are that were kept; a dropped one has no say
     assert rule(found, "standard-recovery").observed == pytest.approx(
         max(abs((level.recovery_pct or 0) - 100) for level in kept.levels if level.passed)
@@ -177,6 +180,18 @@ def test_a_stated_range_narrows_but_never_widens() -> None:
     assert (found.fit.lloq, found.fit.uloq) == (10.0, 300.0)
     assert found.qc.profile == "kit"
     assert rule(found, "replicate-cv-samples").limit == 15.0
+
+
+@pytest.mark.parametrize("stated", [{"range_low": 400.0}, {"range_high": 4.0}])
+def test_a_stated_range_that_no_standard_reaches_rejects_with_its_reason(
+    stated: dict[str, float],
+) -> None:
+    found = result(*clean_plate(noise=0.01), il6_with(acceptance=stated))
+    assert found.fit is not None
+    assert (found.curve, found.fit.lloq, found.fit.uloq) == ("rejected", None, None)
+    assert rule(found, "range").verdict == "fail"
+    assert found.fit.reason == rule(found, "range").text
+    assert "4.69 to 300" in (found.fit.reason or "")
 
 
 @pytest.mark.parametrize("dose", [30.0, 60.0])
