@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from readerd.cli.options import DELIVERY, door, json_option, reader_option, run_argument, table
+from readerd.cli.options import (
+    DELIVERY,
+    door,
+    json_option,
+    reader_option,
+    run_argument,
+    table,
+    told_in_words,
+    why_option,
+)
 
 if TYPE_CHECKING:
     from readerd.edge.door import Door
@@ -117,8 +126,8 @@ def _wait_for_run(daemon: "Door", body: dict[str, object]) -> dict[str, Any]:
     return answer
 
 
-def _show_result(answer: dict[str, Any], as_json: bool) -> None:
-    """Print one run and exit with the code that says how it ended."""
+def _show_result(answer: dict[str, Any], as_json: bool, followed: tuple[str, ...] = ()) -> None:
+    """Print one run, or why some of its numbers are what they are; exit as the run ended."""
     envelope = answer["result"]
     if envelope is None:
         click.echo(json.dumps(answer) if as_json else f"run {answer['id']} is {answer['state']}")
@@ -126,9 +135,9 @@ def _show_result(answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(envelope))
     else:
-        from readerd.cli.show import print_result
+        from readerd.cli.show import print_result, print_why
 
-        print_result(envelope)
+        print_why(envelope, followed) if followed else print_result(envelope)
     sys.exit(exit_code(envelope))
 
 
@@ -173,14 +182,18 @@ def _run_line(row: dict[str, Any]) -> tuple[str, ...]:
 @click.command()
 @run_argument
 @click.option("--transcript", is_flag=True, help="The bytes on the wire, with their times.")
+@why_option
 @reader_option
 @json_option
-def show(run: str, transcript: bool, reader: str | None, as_json: bool) -> None:
+def show(
+    run: str, transcript: bool, followed: tuple[str, ...], reader: str | None, as_json: bool
+) -> None:
     """One run: its plate, curve and samples."""
+    told_in_words(followed, as_json)
     if transcript:
         _show_transcript(door(reader).get(f"/v1/runs/{run}/evidence"), as_json)
         return
-    _show_result(door(reader).get(f"/v1/runs/{run}"), as_json)
+    _show_result(door(reader).get(f"/v1/runs/{run}"), as_json, followed)
 
 
 def _show_transcript(evidence: dict[str, Any], as_json: bool) -> None:

@@ -35,6 +35,17 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")(function)
 
 
+def why_option(function: F) -> F:
+    text = "Follow one well, position or sample id from the readings to what is reported."
+    return click.option("--why", "followed", multiple=True, metavar="NAME", help=text)(function)
+
+
+def told_in_words(followed: Sequence[str], as_json: bool) -> None:
+    """UsageError for --why together with --json."""
+    if followed and as_json:
+        raise click.UsageError("--why is told in words; --json has every number without it")
+
+
 def settings_option(function: F) -> F:
     text = "An option of the driver, repeatable."
     return click.option("--option", "settings", multiple=True, metavar="NAME=VALUE", help=text)(

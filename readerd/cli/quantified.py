@@ -1,6 +1,6 @@
 """What `readerd quantify` answers: JSON, pictures, a report, a screen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
@@ -18,6 +18,7 @@ from readerd.view.provenance import Provenance
 from readerd.view.report import report_page
 from readerd.view.svg import curve_svg, plate_svg, recovery_svg, residual_svg
 from readerd.view.terminal import PlateScreen
+from readerd.view.why import followed
 
 TextFile = tuple[str, str]  # the text, and its name
 
@@ -42,6 +43,9 @@ class Quantified:
     def print_screen(self) -> None:
         Console().print(PlateScreen(self.result, title=self.source))
 
+    def why(self, names: Sequence[str]) -> str:
+        return followed(self.result, names, self._origin.response)
+
     def pictures(self) -> dict[str, str]:
         """SVG by file name."""
         result, read = self.result, self.assay.read
@@ -63,7 +67,11 @@ class Quantified:
         }
 
     def report(self) -> str:
-        origin = Provenance(
+        return report_page(self.result, self._origin, recovery_limits_pct=self._limits)
+
+    @property
+    def _origin(self) -> Provenance:
+        return Provenance(
             plate=self.source,
             analyte=self.assay.analyte,
             measurement_nm=self.assay.read.measurement_nm,
@@ -72,7 +80,6 @@ class Quantified:
             foot={"readerd": __version__, "assay sha256": self.assay.sha256},
             remarks=self.result.warnings,
         )
-        return report_page(self.result, origin, recovery_limits_pct=self._limits)
 
     @property
     def _limits(self) -> tuple[float, float]:

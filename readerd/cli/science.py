@@ -1,28 +1,45 @@
 """The science without a daemon: fit, quantify."""
 
+import math
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from readerd.cli.options import json_option, mask, read_text, write_text
+from readerd.cli.options import json_option, mask, read_text, told_in_words, why_option, write_text
 from readerd.errors import ConfigError
 
 FILE = click.Path(path_type=Path)
+_TYPED = click.core.ParameterSource.COMMANDLINE
 
 
 def _fixed(texts: tuple[str, ...]) -> dict[str, float]:
     """`a=0` -> {"a": 0.0}."""
-    found = {}
+    found: dict[str, float] = {}
     for text in texts:
         name, _, number = text.partition("=")
+        name = name.strip()
         try:
-            found[name.strip()] = float(number)
+            value = float(number)
         except ValueError:
-            raise click.BadParameter(f"{text!r}: write NAME=NUMBER, such as a=0") from None
+            value = math.nan
+        if not name or not math.isfinite(value):
+            raise click.UsageError(f"--fix {text}: write NAME=NUMBER, such as a=0")
+        if found.setdefault(name, value) != value:
+            raise click.UsageError(f"--fix gives {name} twice: {found[name]:g} and {value:g}")
     return found
+
+
+def _of_variance(weighting: str) -> None:
+    """UsageError for --s0 or --cv beside weights that have neither."""
+    context = click.get_current_context()
+    for name in ("s0", "cv"):
+        if weighting != "variance" and context.get_parameter_source(name) is _TYPED:
+            text = f"--{name} belongs to --weighting variance, {weighting} has none"
+            raise click.UsageError(text)
 
 
 MODELS = ["4pl", "5pl", "5pl-mirrored", "auto", "linear", "log-log", "point-to-point"]
@@ -60,11 +77,17 @@ def fit(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """A standard curve from CSV columns concentration,response."""
+    """A standard curve from CSV columns concentration,response.
+
+    Repeated concentrations are replicates; a column masked gives the reason why a line takes no
+    part. Prints the curve with its errors, each standard read back, and the unknowns with their
+    95 % intervals. Exit code 1 when there is no curve, with the reason.
+    """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from readerd.assay.curve.settings import CurveSettings, mistake_in
     from readerd.cli import fitted
 
+    _of_variance(choices["weighting"])
     choices["zero_standard"] = choices.pop("zero")
     settings = CurveSettings(fixed=_fixed(fixes), **choices)
     if (mistake := mistake_in(settings)) is not None:
@@ -89,6 +112,7 @@ def fit(
               help="Leave a well out, and say why.")  # fmt: skip
 @click.option("--plot", type=FILE, metavar="DIR", help="Draw curve, plates and residuals there.")
 @click.option("--report", type=FILE, help="Write the plate's one-page report (HTML).")
+@why_option
 @json_option
 def quantify(
     assay_file: Path,
@@ -97,9 +121,15 @@ def quantify(
     masks: tuple[str, ...],
     plot: Path | None,
     report: Path | None,
+    followed: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """A plate's concentrations from a file, without a daemon."""
+    """A plate's concentrations from a file, without a daemon.
+
+    Prints verdict, plate, curve, standards, samples and every rule with what was seen and
+    allowed. Exit code 1 when the curve or the verdict failed.
+    """
+    told_in_words(followed, as_json)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from readerd.cli import quantified
 
@@ -107,18 +137,29 @@ def quantify(
         assay=_assay(assay_file),
         reading=(read_text(reading_file), str(reading_file)),
         plate_map=None if plate_map is None else (read_text(plate_map), str(plate_map)),
-        masks=dict(mask(text) for text in masks),
+        masks=_masks(masks),
     )
     if plot is not None:
         for name, picture in answer.pictures().items():
             write_text(plot / name, picture)
     if report is not None:
         write_text(report, answer.report())
-    if as_json:
+    if followed:
+        click.echo(answer.why(followed))
+    elif as_json:
         click.echo(answer.json())
     else:
         answer.print_screen()
     sys.exit(answer.exit_code)
+
+
+def _masks(texts: Sequence[str]) -> dict[str, str]:
+    masks: dict[str, str] = {}
+    for well, reason in map(mask, texts):
+        if well in masks:
+            raise click.UsageError(f"--mask names {well} twice")
+        masks[well] = reason
+    return masks
 
 
 def _assay(path: Path) -> Any:

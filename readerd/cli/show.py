@@ -1,8 +1,9 @@
 """One result in the terminal. Imported only where one is shown: rich and pydantic are heavy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import click
 from rich.console import Console
 
 from readerd.payload import ResultData, ResultEnvelope
@@ -13,6 +14,15 @@ def print_result(envelope: Mapping[str, Any], truth: Mapping[str, float] | None 
     """Verdict, plate, curve and tables of a result as it was published."""
     data = ResultEnvelope.model_validate(envelope).data
     Console().print(plate_screen(data, truth))
+
+
+def print_why(envelope: Mapping[str, Any], names: Sequence[str]) -> None:
+    """From the readings to what is reported, for the named wells, positions or samples."""
+    from readerd.view.provenance import provenance_of
+    from readerd.view.why import followed
+
+    data = ResultEnvelope.model_validate(envelope).data
+    click.echo(followed(data, names, provenance_of(data).response))
 
 
 def plate_screen(data: ResultData, truth: Mapping[str, float] | None = None) -> PlateScreen:

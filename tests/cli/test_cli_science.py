@@ -182,6 +182,17 @@ def test_quantify_with_pictures_and_report(run: Run, plate: Path) -> None:
     assert out.lstrip().startswith("PASS")
 
 
+def test_why_follows_a_well_or_says_what_there_is(run: Run, plate: Path) -> None:
+    asked = ("quantify", "--assay", "a.toml", "--reading", "r.csv", "--why")
+    code, out, _ = run(*asked, "C3", "--why", "S1")
+    assert code == 0
+    assert [line[3:5] for line in out.splitlines() if "what was read" in line] == ["U1", "S1"]
+    assert "450 – 570 nm" in out
+    code, _, err = run(*asked, "U99")
+    assert (code, err.count("\n")) == (2, 1)
+    assert run(*asked, "U1", "--json")[0] == 2
+
+
 def test_a_saturated_top_standard_is_left_out_never_clipped(run: Run, plate: Path) -> None:
     plate_csv(plate / "r.csv", A1="OVER,0.04", A2="OVER,0.04")
     _, out, _ = run("quantify", "--assay", "a.toml", "--reading", "r.csv", "--json")

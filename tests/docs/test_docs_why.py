@@ -20,6 +20,8 @@ from readerd.driver import catalog
 from readerd.driver.link import Link
 from readerd.driver.transport import open_transport
 from readerd.plate import Reading, ReadRequest
+from readerd.view.rounding import significant
+from readerd.view.why import as_text, why
 from tests.virtual_clock import run_virtual
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "why-this-concentration.md"
@@ -59,18 +61,6 @@ def wire() -> str:
     return "\n".join(rows) + "\n"
 
 
-def correction() -> str:
-    reading, _, _ = plate()
-    lines = []
-    for well in WELLS:
-        measured, reference = reading.value(450, well), reading.value(570, well)
-        assert isinstance(measured, float)
-        assert isinstance(reference, float)
-        lines.append(f"{well}   {measured:.3f} - {reference:.3f} = {measured - reference:.3f}")
-    y = mean()
-    return "\n".join([*lines, f"mean of {SAMPLE}       = {y:.4f}"]) + "\n"
-
-
 def mean() -> float:
     reading, _, _ = plate()
     corrected = []
@@ -92,30 +82,9 @@ def sample() -> Sample:
     return next(one for one in plate()[2].samples if one.position == SAMPLE)
 
 
-def curve() -> str:
-    found = fit()
-    assert found.stderr is not None
-    lines = [
-        f"{name} = {found.params[name]:.5g} ± {found.stderr[name]:.2g}"
-        for name in ("a", "b", "c", "d")
-    ]
-    return (
-        "\n".join([*lines, f"sigma = {found.sigma:.3f} with {found.df} degrees of freedom"]) + "\n"
-    )
-
-
 def inverse() -> float:
     p, y = fit().params, mean()
     return float(p["c"] * ((p["a"] - y) / (y - p["d"])) ** (1 / p["b"]))
-
-
-def inversion() -> str:
-    p, y = fit().params, mean()
-    return (
-        f"x = c ((a - y)/(y - d))^(1/b)\n"
-        f"  = {p['c']:.5g} (({p['a']:.5g} - {y:.4f})/({y:.4f} - {p['d']:.5g}))^(1/{p['b']:.5g})\n"
-        f"  = {inverse():.4g} pg/mL\n"
-    )
 
 
 def error() -> tuple[float, float, float]:
@@ -137,37 +106,15 @@ def error() -> tuple[float, float, float]:
     return of_wells, float(gradient @ covariance @ gradient), -steep * b
 
 
-def uncertainty() -> str:
-    of_wells, of_curve, slope = error()
-    relative = math.sqrt(of_wells + of_curve) / abs(slope)
-    x = inverse()
-    t = 2.17881  # Student's t, 97.5 %, 12 degrees of freedom
-    low, high = x * math.exp(-t * relative), x * math.exp(t * relative)
-    return (
-        f"two wells      {math.sqrt(of_wells):.5f} OD\n"
-        f"the curve      {math.sqrt(of_curve):.5f} OD\n"
-        f"slope          {slope:.4f} OD per unit of ln x\n"
-        f"standard error {x * relative:.3g} pg/mL\n"
-        f"95 % interval  {low:.4g} to {high:.4g} pg/mL\n"
-    )
-
-
-def verdict() -> str:
-    one, found = sample(), fit()
-    assert one.value is not None
-    assert one.ci95 is not None
-    assert one.ci95[0] is not None
-    assert one.ci95[1] is not None
-    return (
-        f"{found.lloq:g} <= {inverse():.4g} <= {found.uloq:g} pg/mL\n"
-        f"value {one.value:.4g} {one.unit}, qualifier {one.qualifier}, status {one.status}\n"
-        f"ci95  {one.ci95[0]:.4g} to {one.ci95[1]:.4g}\n"
-        f"true  {il6_plate().truth[SAMPLE]:g}\n"
-    )
+def truth() -> str:
+    return f"true  {il6_plate().truth[SAMPLE]:g} pg/mL\n"
 
 
 def blocks() -> list[str]:
-    return [wire(), correction(), curve(), inversion(), uncertainty(), verdict()]
+    """The wire, then every step as `--why` prints it, then the truth."""
+    steps = why(plate()[2], SAMPLE, "450 – 570 nm")
+    told = [as_text([step]).removeprefix("1  ") + "\n" for step in steps]
+    return [wire(), *told, truth()]
 
 
 def test_the_page_shows_what_the_code_computes() -> None:
@@ -183,6 +130,9 @@ def test_the_finger_arrives_where_the_code_does() -> None:
     standard_error = inverse() * math.sqrt(of_wells + of_curve) / abs(slope)
     assert math.isclose(standard_error, one.se, rel_tol=1e-6)
     assert one.ci95_method == "delta"
+    parts = f"the wells {significant(of_wells**0.5)}, the curve {significant(of_curve**0.5)}"
+    assert parts in blocks()[4]
+    assert f"slope {significant(slope, 4)}" in blocks()[4]
 
 
 def test_each_step_is_told_in_order() -> None:

@@ -45,6 +45,9 @@ def test_a_run_is_shown_exported_reproduced_and_revised(
     assert data["plate"]["plate_map"]["id"] == "map.csv"
     sample = next(one for one in data["samples"] if one["position"] == "U1")
     assert (sample["sample_id"], sample["dilution"]) == ("0042", 2.0)
+    why = here.ask("show", run, "--why", "0042").stdout
+    assert why.startswith("1  U1: what was read, 450 – 570 nm\n   C3 ")
+    assert ("left out: bubble" in why, "times the dilution 2" in why) == (True, True)
     assert here.ask("reproduce", run).returncode == 0
 
     refusals(here, run)

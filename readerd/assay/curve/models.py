@@ -30,6 +30,15 @@ EQUATIONS: Mapping[str, str] = {
     "log-log": "ln(y)=a+b*ln(x)",
     "point-to-point": "straight lines between the level means",
 }
+# the same, solved for the dose
+INVERSES: Mapping[str, str] = {
+    "4pl": "x=c*((y-a)/(d-y))^(1/b)",
+    "5pl": "x=c*(((d-a)/(d-y))^(1/g)-1)^(1/b)",
+    "5pl-mirrored": "x=c*(((d-a)/(y-a))^(1/g)-1)^(-1/b)",
+    "linear": "x=(y-a)/b",
+    "log-log": "x=exp((ln(y)-a)/b)",
+    "point-to-point": "on the straight line between the two level means around y",
+}
 # order of theta; b, c and g stand there as logarithms
 NAMES: Mapping[str, tuple[str, ...]] = {
     "4pl": ("a", "d", "b", "c"),
