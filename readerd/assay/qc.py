@@ -238,9 +238,9 @@ def standard_rules(
         Rule(
             id="monotonic",
             verdict="warn" if direction.flagged else "pass",
-            observed=direction.standard_errors,
-            limit=2.0,
-            text=f"largest step back: {100 * direction.step_back:.1f} % of the span",
+            observed=direction.surest.standard_errors,
+            limit=direction.surest.limit,
+            text=direction.surest.text if direction.flagged else None,
         )
     ]
     hooked = direction.top_fall > acceptance.hook_standard_errors

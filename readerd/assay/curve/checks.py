@@ -15,10 +15,13 @@ from readerd.assay.curve.weights import Variance
 
 # no dilution series spans more
 _DOSE_RATIO = 1e12
-# level means that step back by this share of the span are worth a flag, by the larger one the end
+# level means that step back by this share of the span and more than so many standard errors are
+# worth a flag, by the larger share the end; a smaller step, as between two low standards that were
+# swapped, must be surer, and by the assay's own variance, for a plateau has many small ones
 _STEP_BACK = 0.05
 _GROSS_STEP_BACK = 0.5
 _STANDARD_ERRORS = 2.0
+_STANDARD_ERRORS_OF_SMALL = 3.0
 # without replicates and without a variance model: what a level mean may be off, as share of span
 _ASSUMED_NOISE = 0.02
 # no sigmoid: an F test against the mean fails at this level, and most of the scatter remains. The
@@ -42,21 +45,44 @@ class LevelData:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A step of the level means back against their direction."""
+
+    share: float = 0.0  # of the span
+    standard_errors: float = 0.0
+    between: tuple[str, str] = ("", "")  # the lower and the higher dose
+
+    @property
+    def limit(self) -> float:
+        """The standard errors that a step of this size may have."""
+        return _STANDARD_ERRORS if self.share > _STEP_BACK else _STANDARD_ERRORS_OF_SMALL
+
+    @property
+    def excess(self) -> float:
+        return self.standard_errors / self.limit
+
+    @property
+    def text(self) -> str:
+        size = f"{100.0 * self.share:.2g} % of the span, {self.standard_errors:.2g} standard errors"
+        return f"the level means step back by {size}, from {' to '.join(self.between)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Direction:
-    """How the level means go: up or down, and the largest step back against it."""
+    """How the level means go: up or down, and the steps back against it."""
 
     rising: bool
-    step_back: float  # share of the span
-    standard_errors: float
+    surest: Step  # the one that exceeds its limit most
+    largest: Step  # in share of the span
     top_fall: float = 0.0  # of the top level below the next, in standard errors; 0 if it rises
 
     @property
     def flagged(self) -> bool:
-        return self.step_back > _STEP_BACK and self.standard_errors > _STANDARD_ERRORS
+        return self.surest.excess > 1.0
 
     @property
     def gross(self) -> bool:
-        return self.flagged and self.step_back > _GROSS_STEP_BACK
+        return self.largest.excess > 1.0 and self.largest.share > _GROSS_STEP_BACK
 
 
 def refusal(levels: Sequence[LevelData], settings: CurveSettings, free: int) -> str | None:
@@ -92,23 +118,30 @@ def direction(levels: Sequence[LevelData], variance: Variance) -> Direction:
     way = 1.0 if rising else -1.0
     span = max(means) - min(means)
     v = variance.of(np.array(means)).tolist()
-    noise = _noise(levels, v, variance, span)
-    worst, errors, highest = 0.0, 0.0, 0
+    noise, quieter = _noise(levels, v, variance, span)
+    steps, highest = [Step()], 0
     for rank, mean in enumerate(means):
         if way * mean > way * means[highest]:
             highest = rank
         back = way * (means[highest] - mean)
-        if back > worst:
-            worst = back
+        if back > 0.0:
             errors = back / math.hypot(noise[highest], noise[rank])
+            errors /= 1.0 if back > _STEP_BACK * span else quieter
+            between = (levels[highest].position, levels[rank].position)
+            steps.append(Step(back / span, errors, between))
+    surest = max(steps, key=lambda step: step.excess)
+    largest = max(steps, key=lambda step: step.share)
     fall = way * (means[-2] - means[-1]) / math.hypot(*noise[-2:]) if len(means) > 1 else 0.0
-    return Direction(rising, worst / span if span > 0 else 0.0, errors, max(fall, 0.0))
+    return Direction(rising, surest, largest, max(fall, 0.0))
 
 
 def _noise(
     levels: Sequence[LevelData], v: Sequence[float], variance: Variance, span: float
-) -> list[float]:
-    """Standard error of each level mean: pooled over replicates, in units of the variance model."""
+) -> tuple[list[float], float]:
+    """Standard error of each level mean: pooled over replicates, in units of the variance model.
+
+    And how many times quieter the replicates are than that model says, 1 when they are not.
+    """
     within = math.fsum(
         math.fsum((y - level.mean) ** 2 for y in level.responses) / unit
         for level, unit in zip(levels, v, strict=True)
@@ -116,12 +149,14 @@ def _noise(
     df = sum(len(level.responses) - 1 for level in levels)
     least = 1e-3 * span
     if df == 0 and variance.kind != "variance":
-        return [max(_ASSUMED_NOISE * span, 1e-300)] * len(levels)
+        return [max(_ASSUMED_NOISE * span, 1e-300)] * len(levels), 1.0
     sigma2 = within / df if df else 1.0
-    return [
+    noise = [
         max(math.sqrt(sigma2 * unit / len(level.responses)), least, 1e-300)
         for level, unit in zip(levels, v, strict=True)
     ]
+    modelled = variance.kind == "variance" and sigma2 < 1.0
+    return noise, 1.0 / math.sqrt(max(sigma2, 1e-12)) if modelled else 1.0
 
 
 def explains_nothing(wssr: float, about_mean: float, n: int, parameters: int) -> str | None:

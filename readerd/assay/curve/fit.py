@@ -44,13 +44,11 @@ def calibrate(levels: Sequence[LevelData], settings: CurveSettings) -> Calibrati
         return Calibration(report_refusal(settings, ordered, reason), None, None)
     way = direction(used, variance)
     if way.gross:
-        text = f"the level means step back by {100 * way.step_back:.0f} % of the span"
-        return Calibration(report_refusal(settings, ordered, text), None, way)
+        return Calibration(report_refusal(settings, ordered, way.largest.text), None, way)
     task = _task(used, settings, variance)
     chosen, warnings = _choose(task, used, settings)
     if way.flagged:
-        text = f"the level means step back by {100 * way.step_back:.0f} % of the span"
-        warnings = (*warnings, text)
+        warnings = (*warnings, way.surest.text)
     if chosen.curve is None or chosen.rest is None:
         reason = chosen.reason or "no convergence"
         refused = report_refusal(settings, ordered, reason, chosen.model, warnings)
