@@ -11,17 +11,15 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from scipy.special import stdtrit
 
+from bench._how_sure import BANDS, Outcomes, Row, Tally, write
 from bench._peers import Array, Parameters, Peer, four, peers, quietly
 from bench._plates import (
-    HIGH_DOSE,
-    LOW_DOSE,
     SCENARIOS,
     SEED,
     TRUE,
@@ -44,7 +42,6 @@ from readerd.assay.wells import levels_of, measure
 
 ASSAY = Path(__file__).parents[1] / "systemd" / "assays" / "il6-elisa.toml"
 PLATES, MISSPECIFIED_PLATES = 10_000, 2_000
-BANDS = ((LOW_DOSE, 15.0), (15.0, 80.0), (80.0, HIGH_DOSE))
 # science: 95 % intervals cover 93-97 % where the noise follows the weights
 COVERAGE = (0.93, 0.97)
 # science: the fit at most 5 x, the plate at most 25 x one bare curve_fit; below one lmfit fit
@@ -52,49 +49,27 @@ FIT_RATIO, PLATE_RATIO = 5.0, 25.0
 # a curve that passes must not read noise-free responses back wrong by this factor, beyond its error
 WRONG = 1.5
 TIMED_PLATES, RUNS = 60, 5
-
-
-@dataclass
-class Band:
-    """What was reported for samples whose true dose lies in one band."""
-
-    seen: int = 0
-    covered: int = 0
-    errors: list[float] = field(default_factory=list)
-
-
-@dataclass
-class Tally:
-    """What became of the plates of a scenario."""
-
-    plates: int = 0
-    refused: int = 0
-    rejected: int = 0
-    warned: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
-    silent: dict[str, int] = field(default_factory=dict)
-    bands: list[Band] = field(default_factory=lambda: [Band() for _ in BANDS])
-
-    @property
-    def coverage(self) -> float:
-        return sum(b.covered for b in self.bands) / max(sum(b.seen for b in self.bands), 1)
+# a c so many times the highest standard is no optimum, only the place where a tool gave in
+RUN_AWAY = 1000.0
 
 
 def il6() -> Assay:
     return load_assay(ASSAY.read_text("utf-8"), ASSAY.name)
 
 
-def coverage(plates: int = PLATES, others: int = MISSPECIFIED_PLATES) -> int:
-    """Prints the table of coverage and bias; the number of budgets missed."""
+def coverage(plates: int, others: int) -> tuple[int, dict[str, Tally]]:
+    """Prints the table of coverage and bias; the number of budgets missed, and what became of
+    the plates of each scenario."""
     assay = il6()
     print(f"\ncoverage and bias, seed {SEED}: generator in bench/_plates.py")
     print(
         f"{'noise':50s} {'plates':>6s} {'refused':>7s} {'reject':>6s} {'warn':>5s} {'silent':>6s}"
         f" {'95 % covers':>11s}   low / middle / high: coverage %, median bias %"
     )
-    missed = 0
+    missed, tallies = 0, {}
     for scenario in SCENARIOS:
         tally = tallied(assay, scenario, plates if scenario.well_specified else others)
+        tallies[scenario.name] = tally
         print(line_of(scenario, tally))
         for reason, count in sorted(tally.reasons.items()):
             print(f"    {count:5d} refused or rejected: {reason}")
@@ -103,22 +78,15 @@ def coverage(plates: int = PLATES, others: int = MISSPECIFIED_PLATES) -> int:
         missed += bool(tally.silent)
         if scenario.well_specified:
             missed += not COVERAGE[0] <= tally.coverage <= COVERAGE[1]
-    return missed
+    return missed, tallies
 
 
 def line_of(scenario: Scenario, tally: Tally) -> str:
-    bands = "  ".join(
-        f"{100 * band.covered / max(band.seen, 1):.1f}, {100 * median(band.errors):+.2f}"
-        for band in tally.bands
-    )
+    bands = "  ".join(f"{band.coverage_pct:.1f}, {band.bias_pct:+.2f}" for band in tally.bands)
     return (
         f"{scenario.name:50s} {tally.plates:6d} {tally.refused:7d} {tally.rejected:6d}"
         f" {tally.warned:5d} {sum(tally.silent.values()):6d} {100 * tally.coverage:11.2f}   {bands}"
     )
-
-
-def median(values: Sequence[float]) -> float:
-    return statistics.median(values) if values else 0.0
 
 
 def tallied(assay: Assay, scenario: Scenario, plates: int) -> Tally:
@@ -201,8 +169,8 @@ def from_the_truth(levels: Sequence[LevelData], curve: Curve) -> float | None:
     return rest.wssr if rest.settled and not rest.at_bound else None
 
 
-def speed() -> int:
-    """Prints the table of times; the number of ratios missed."""
+def speed() -> tuple[int, dict[str, Row]]:
+    """Prints the table of times; the number of ratios missed, and the table."""
     assay = il6()
     plates = [simulate(assay, SCENARIOS[0], number) for number in range(TIMED_PLATES)]
     levels = [standards_of(assay, plate) for plate in plates]
@@ -221,10 +189,9 @@ def speed() -> int:
     for _ in range(RUNS):
         for name, row in rows.items():
             row.append(timed(calls[name]))
-    failures = failed({p.name: [quietly(p.fit, *a) for a in arrays] for p in found}, arrays)
-    ours = [calibrate(entry, settings).fit for entry in levels]
-    failures["readerd, fit"] = sum(not fit.converged for fit in ours)
-    return printed(rows, failures)
+    answers = {p.name: [quietly(p.fit, *a) for a in arrays] for p in found}
+    table = printed(rows, outcomes(answers, arrays))
+    return missed_ratios(table), table
 
 
 def wells_of(levels: Sequence[LevelData]) -> tuple[Array, Array]:
@@ -243,57 +210,79 @@ def timed(calls: Sequence[Callable[[], object]]) -> float:
 
 def unweighted(x: Array, y: Array) -> Parameters:
     """Our fit of what the peers fit: the zero standard a point, every well alike."""
-    params = fit_standards(x.tolist(), y.tolist(), CurveSettings(weighting="none")).fit.params
+    fit = fit_standards(x.tolist(), y.tolist(), CurveSettings(weighting="none")).fit
+    if not fit.converged:
+        raise RuntimeError(fit.reason)
+    params = fit.params
     return params["a"], params["b"], params["c"], params["d"]
 
 
-def failed(
+def outcomes(
     answers: Mapping[str, Sequence[Parameters | None]], arrays: Sequence[tuple[Array, Array]]
-) -> dict[str, int]:
-    """Of each tool, the answers that are none or lie 0.1 % above the least sum that any found."""
+) -> dict[str, Outcomes]:
+    """Of each tool: no answer, an answer that ran away, or one 0.1 % above the least sum of any."""
     sums = {
         name: [math.inf if p is None else squares(p, *a) for p, a in zip(row, arrays, strict=True)]
         for name, row in answers.items()
     }
     least = [min(column) for column in zip(*sums.values(), strict=True)]
-    return {
-        name: sum(not own <= 1.001 * best for own, best in zip(row, least, strict=True))
-        for name, row in sums.items()
-    }
+    found = {}
+    for name, row in answers.items():
+        none = sum(answer is None for answer in row)
+        beyond = [RUN_AWAY * float(x.max()) for x, _ in arrays]
+        away = sum(p is not None and p[2] > far for p, far in zip(row, beyond, strict=True))
+        worse = sum(
+            p is not None and not own <= 1.001 * best
+            for p, own, best in zip(row, sums[name], least, strict=True)
+        )
+        found[name] = Outcomes(none, away, worse)
+    return found
 
 
 def squares(answer: Parameters, x: Array, y: Array) -> float:
     return float(np.sum((y - four(x, *answer)) ** 2))
 
 
-def printed(rows: dict[str, list[float]], failures: dict[str, int]) -> int:
-    """The table and the verdict on its ratios."""
-    bare = rows["scipy curve_fit, with a start"]
+def printed(times: Mapping[str, list[float]], found: Mapping[str, Outcomes]) -> dict[str, Row]:
+    bare = times["scipy curve_fit, with a start"]
     print(f"\nspeed on the same 8x2 standards, {TIMED_PLATES} plates, median of {RUNS} runs")
-    print(f"{'':32s} {'ms':>7s} {'x curve_fit':>11s} {'failed':>7s}")
-    ratios = {}
-    for name, times in rows.items():
-        ratios[name] = statistics.median(t / b for t, b in zip(times, bare, strict=True))
-        lost = f"{failures[name]}/{TIMED_PLATES}" if name in failures else ""
-        print(f"{name:32s} {statistics.median(times):7.3f} {ratios[name]:11.2f} {lost:>7s}")
+    print(f"{'':33s} {'ms':>7s} {'x curve_fit':>11s} {'none':>5s} {'ran away':>8s} {'worse':>5s}")
+    rows = {}
+    for name, row in times.items():
+        ratio = statistics.median(t / b for t, b in zip(row, bare, strict=True))
+        rows[name] = Row(statistics.median(row), ratio, found.get(name))
+        counts = found.get(name)
+        told = f"{counts.none:5d} {counts.ran_away:8d} {counts.worse:5d}" if counts else ""
+        print(f"{name:33s} {rows[name].milliseconds:7.3f} {ratio:11.2f} {told}".rstrip())
+    return rows
+
+
+def missed_ratios(rows: Mapping[str, Row]) -> int:
+    """The budgets of speed that do not hold, printed and counted."""
     missed = [
-        f"{name} is {ratios[name]:.1f} x, allowed {limit:g} x"
+        f"{name} is {rows[name].ratio:.1f} x, allowed {limit:g} x"
         for name, limit in (("readerd, fit", FIT_RATIO), ("readerd, whole plate", PLATE_RATIO))
-        if ratios[name] > limit
+        if rows[name].ratio > limit
     ]
-    lmfit = ratios.get("lmfit, with a start")
-    if lmfit is not None and ratios["readerd, fit"] >= lmfit:
+    lmfit = rows.get("lmfit, with a start")
+    if lmfit is not None and rows["readerd, fit"].ratio >= lmfit.ratio:
         missed.append("the fit is not below one lmfit fit")
     print(f"ratios: {'; '.join(missed) if missed else 'held'}")
     return len(missed)
 
 
 def main() -> int:
-    """Both tables; 1 when a budget is missed."""
-    plates = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else PLATES
-    missed = speed()
-    missed += coverage(plates, min(plates, MISSPECIFIED_PLATES))
-    return 1 if missed else 0
+    """Both tables, with `--write` into the page that quotes them; 1 when a budget is missed."""
+    arguments = sys.argv[1:]
+    plates = next((int(text) for text in arguments if text.isdigit()), PLATES)
+    if "--write" in arguments and plates < PLATES:
+        print(f"the page quotes {PLATES} plates, not {plates}", file=sys.stderr)
+        return 2
+    slow, rows = speed()
+    wrong, tallies = coverage(plates, min(plates, MISSPECIFIED_PLATES))
+    if "--write" in arguments:
+        write(tallies, rows)
+    return 1 if slow + wrong else 0
 
 
 if __name__ == "__main__":
