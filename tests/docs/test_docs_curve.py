@@ -138,6 +138,10 @@ def test_what_the_page_says_of_its_numbers() -> None:
     assert all(one.fit.r2 is not None and one.fit.r2 > 0.997 for one in unweighted)
     assert sum(abs(lowest(one) - 100) > 20 for one in unweighted) >= 4
     assert all(abs(lowest(fitted(name)) - 100) < 8 for name in runs)
+    readme = (PAGE.parents[2] / "README.md").read_text("utf-8")
+    worst = min(unweighted, key=lowest)
+    said = f"R² {worst.fit.r2:.3f} reads its lowest standard back at {lowest(worst):.0f} %"
+    assert said in " ".join(readme.split())
     # run 1, 1/y^2: the noise that it believes the lowest standard to have
     steep = fitted("dnase-run01", weighting="1/y^2").fit
     assert steep.sigma is not None
