@@ -8,19 +8,15 @@ from pathlib import Path
 from tests.docs.docs_pages import ROOT
 
 ASSAY = ROOT / "readerd" / "assay"
-# Modules whose sentences travel with a result; the others complain of files and settings.
-SPEAKING = (
-    *("curve/attempt", "curve/checks", "curve/fit", "curve/guard", "curve/report"),
-    *("dilution", "kit", "low_end", "optical", "qc", "quantify", "wells"),
-)
+# Modules that speak of files, settings and formulas; what all others say travels with a result.
+ELSEWHERE = ("acceptance", "definition", "layout", "settings", "models")
 _TWO_WORDS = re.compile(r"[A-Za-z]{2,}\b.* [A-Za-z]{2,}")
 
 
 def sentences() -> set[str]:
     """Strings of two words and more; `…` stands for what is filled in. No docstring, no error."""
-    found: set[str] = set()
-    for name in SPEAKING:
-        found |= set(_texts(_tree(ASSAY / f"{name}.py")))
+    speaking = [path for path in ASSAY.rglob("*.py") if path.stem not in ELSEWHERE]
+    found = (text for path in speaking for text in _texts(_tree(path)))
     return {text for text in found if _TWO_WORDS.search(text)}
 
 

@@ -131,6 +131,11 @@ def test_limits_are_the_profiles_and_are_those_that_the_rules_apply() -> None:
     m10, kit = Acceptance(), resolve({"profile": "kit"})[0]
     for name, key in keys.items():
         assert RULES[name][1:3] == [written(getattr(m10, key)), written(getattr(kit, key))], name
+    ends = re.findall(r"`(\w+_ends_pct)` \((\d+)(?:, kit (\d+))?\)", sections(PAGE)["Rules"])
+    assert {key: (float(of_m10), float(of_kit or of_m10)) for key, of_m10, of_kit in ends} == {
+        key: (getattr(m10, key), getattr(kit, key))
+        for key in ("standard_recovery_ends_pct", "replicate_cv_ends_pct")
+    }
     odd: dict[str, Any] = {key: 40.0 + rank for rank, key in enumerate(sorted(set(keys.values())))}
     odd["min_levels"] = 4
     found = changed(il6_with(acceptance=odd))
