@@ -298,6 +298,10 @@ def test_what_may_be_said(rising: bool) -> None:
         )
 
 
+def test_a_flag_is_its_own_name() -> None:
+    assert [flag.value for flag in Flag] == [flag.name for flag in Flag]
+
+
 def test_the_fall_of_the_top_level_in_its_own_errors() -> None:
     def levels(*responses: tuple[float, ...]) -> list[LevelData]:
         return [
@@ -325,7 +329,7 @@ def test_the_fall_of_the_top_level_in_its_own_errors() -> None:
 
 
 def test_a_level_without_wells_is_not_read_back() -> None:
-    rows = {1.0: (0.1, 0.12), 2.0: (0.4,), 3.0: (0.72,), 4.0: (1.0,), 9.0: ()}
+    rows = {1.0: (-0.02, 0.12), 2.0: (0.4,), 3.0: (0.72,), 4.0: (1.0,), 9.0: ()}
     levels = [
         LevelData(position=f"S{x:g}", nominal=x, responses=y, masked=None if y else "dust")
         for x, y in rows.items()

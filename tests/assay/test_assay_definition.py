@@ -60,6 +60,23 @@ def test_the_shipped_assay_states_every_default_as_it_is() -> None:
     assert shipped.acceptance == Acceptance()
 
 
+def test_what_a_file_leaves_out_is_the_default() -> None:
+    shipped = il6()
+    sections = il6().text.split("\n[")
+    kept = [text for text in sections if text.startswith(("assay]", "layout]"))]
+    read = "read]\nmeasurement_nm = 450\nreference_nm = 570\n"
+    text = "\n".join(f"[{section}" for section in (*kept, read, 'samples]\nU1 = { id = "7" }\n'))
+    bare = load_assay(text.replace("\nformat = 96", ""), "bare")
+    assert bare.layout == shipped.layout
+    assert (bare.curve, bare.acceptance, bare.kit) == (
+        shipped.curve,
+        shipped.acceptance,
+        shipped.kit,
+    )
+    assert bare.samples == {"U1": Binding("7", 1.0)}
+    assert (bare.kit.lot, bare.kit.expires) == ("", "")
+
+
 def test_text_and_hash_belong_to_the_file() -> None:
     assert il6().text == SHIPPED.read_text("utf-8")
     assert len(il6().sha256) == 64
@@ -116,6 +133,13 @@ def test_every_mistake_at_once_with_its_path() -> None:
         ('expires = ""', 'expires = "2027-13"', "or the month as 2027-01, not '2027-13'"),
         ("fixed = {}", "fixed = { g = 1.0 }", "curve: 4pl has no parameter g to fix"),
         ("fixed = {}", "fixed = { b = 0.0 }", "curve: b can only be fixed above 0, not at 0"),
+        (
+            "fixed = {}",
+            "fixed = { a = 0.1, b = 1.0, c = 9.0, d = 2.0 }",
+            "curve: every parameter is fixed",
+        ),
+        ("fixed = {}", "fixed = { a = 1.0, d = 1.0 }", "curve: a and d are fixed at the same"),
+        ("QL = [20.0", "S1 = [20.0", "layout.controls.S1: is a standard too"),
     ],
 )
 def test_one_mistake_is_said_in_one_line(old: str, new: str, mistake: str) -> None:

@@ -36,6 +36,7 @@ def test_a_plate_is_warned_of_from_the_day_after(
 ) -> None:
     assert last_day(written) == day
     assert judge_kit(plate, written, day) == plate
+    assert judge_kit(plate, written, day + timedelta(days=1)).verdict == "warn"
     late = judge_kit(plate, written, day + timedelta(days=3))
     assert (plate.verdict, late.verdict) == ("pass", "warn")
     assert late.flags == (*plate.flags, Flag.KIT_EXPIRED)

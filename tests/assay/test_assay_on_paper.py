@@ -216,6 +216,21 @@ def test_scatter_without_a_slope_is_no_curve(model: Model) -> None:
     fit = fit_standards(x, y, CurveSettings(model=model, min_span=1e-3, s0=1e-4, fixed=fixed)).fit
     assert fit.params == {}
     assert "no better than their mean (p = " in (fit.reason or "")
+    if model == "linear":
+        plain = fit_standards(x, y, CurveSettings(model=model, weighting="none", min_span=1e-3)).fit
+        share = np.corrcoef(x, y)[0, 1] ** 2
+        # F = 22·r²/(1 - r²) with 1 and 22 degrees of freedom
+        assert f"(p = {betainc(11, 0.5, 1 - share):.2g})" in (plain.reason or "")
+
+
+def test_what_runs_away_is_named() -> None:
+    x = [float(2**k) for k in range(8)]
+    step = fit_standards(x, [0.1] * 4 + [2.0] * 4, CurveSettings()).fit
+    assert step.reason == "no sigmoid: the slope b runs away"
+    power = fit_standards(x, [0.01 * dose for dose in x], CurveSettings(weighting="none")).fit
+    assert (power.reason or "").startswith("no convergence: no bend within the standards")
+    beyond = fit_standards(*asymmetric(45), CurveSettings(model="5pl")).fit
+    assert beyond.reason == "5PL not identifiable: g runs away"
 
 
 @pytest.mark.parametrize("model", ["4pl", "5pl", "5pl-mirrored"])
@@ -323,6 +338,10 @@ def test_a_5pl_needs_seven_levels() -> None:
         assert enough or fit.reason == "5PL not identifiable: 6 levels, needs 7"
         auto = fit_standards(x, y, CurveSettings(model="auto")).fit
         assert auto.model == ("5pl-mirrored" if enough else "4pl")
+        assert enough or auto.warnings[0] == "auto: 4PL kept (6 levels, a 5PL needs 7)"
+    # one well each: five parameters and the noise leave no AICc
+    single = fit_of(list(zip(x[::3], y[::3], strict=True)), CurveSettings(model="auto"))
+    assert single.warnings[0].count("AICc is not lower") + single.warnings[0].count("identif") == 2
 
 
 def test_a_mean_that_is_not_positive_has_no_cv() -> None:

@@ -282,6 +282,7 @@ def test_a_rise_over_several_dilutions_is_a_hook() -> None:
 
 def test_a_top_standard_below_the_next_is_a_hook() -> None:
     found = with_error("S1", 0.6)
+    assert Flag.NOT_MONOTONIC in with_error("S1", 0.5).flags
     assert rule(found, "hook-standards").verdict == "warn"
     assert Flag.HOOK_SUSPECTED in found.flags
 
@@ -372,4 +373,8 @@ def test_a_turned_plate_is_suspected_and_not_corrected(number: int) -> None:
     assert found.curve == "rejected"
     assert found.verdict == "fail"
     assert all(entry.value is None for entry in found.samples)
+    # masks turn with the plate: these wells hold standards one way and samples the other
+    wells = dict.fromkeys(("A1", "A2", "B1", "B2", "C1", "C2"), "dust")
+    masked = quantify(il6(), reading(turned[0], turned[1]), reference_nm=570, masks=wells)
+    assert Flag.ROTATED_SUSPECTED in masked.flags
     assert Flag.ROTATED_SUSPECTED not in result(measurement, reference).flags

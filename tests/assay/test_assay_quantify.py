@@ -18,6 +18,7 @@ from tests.assay.plates import (
     numbers_of,
     reading,
     result,
+    rule,
     sample,
     simulated_plate,
     true_response,
@@ -149,6 +150,10 @@ def test_a_well_without_its_reference_has_no_value() -> None:
     entry = sample(found, "U11")
     assert Flag.SINGLE_REPLICATE in entry.flags
     assert entry.status == "ok"
+    reference["E5"] = 3.6
+    wells = result(measurement, reference).wells
+    assert (wells.a_reference[index], wells.corrected[index]) == (3.6, None)
+    assert wells.flags[index] == (Flag.SATURATED, Flag.REFERENCE_HIGH)
 
 
 def test_wells_that_were_not_delivered_are_named() -> None:
@@ -159,6 +164,20 @@ def test_wells_that_were_not_delivered_are_named() -> None:
     assert Flag.INCOMPLETE in found.flags
     assert "not delivered: H11, H12" in found.warnings
     assert sample(found, "U38").status == "no_reading"
+    said = rule(found, "complete")
+    assert (said.verdict, said.observed, found.verdict) == ("warn", 2.0, "warn")
+
+
+def test_standards_without_samples_are_still_a_curve() -> None:
+    measurement, reference = simulated_plate(0)
+    some = {
+        well: measurement[well]
+        for well, role in zip(WELLS, il6().layout.roles, strict=True)
+        if role == "standard"
+    }
+    found = result(some, reference)
+    assert found.curve == "accepted"
+    assert {entry.status for entry in found.samples} == {"no_reading"}
 
 
 def test_a_rejected_curve_keeps_readings_and_gives_no_concentration() -> None:
@@ -284,6 +303,10 @@ def test_replicates_by_mean_concentration() -> None:
     assert other.value == pytest.approx(sum(x or 0.0 for x in wells) / 2, rel=1e-12)
     assert other.value == pytest.approx(one.value, rel=0.01)
     assert other.se == pytest.approx(one.se, rel=0.1)
+    low, high = sorted(x or 0.0 for x in wells)
+    # of two values the CV is sqrt(2)·(high - low)/(high + low)
+    cv = 100 * 2**0.5 * (high - low) / (high + low)
+    assert one.concentration_cv_pct == other.concentration_cv_pct == pytest.approx(cv)
 
 
 def test_extrapolated_numbers_stand_in_their_own_field_only_when_asked_for() -> None:
@@ -308,7 +331,7 @@ def test_provisional_needs_five_levels_with_bottom_and_top() -> None:
     standards = [
         well for well, role in zip(WELLS, il6().layout.roles, strict=True) if role == "standard"
     ]
-    tops = [well for well in standards if well[0] in "ABCDE"]
+    tops = [well for well in standards if well[0] in "ABCD"]
     some = {well: measurement[well] for well in tops}
     assert provisional(il6(), some, reference) is None
     some["H1"] = measurement["H1"]
@@ -319,5 +342,11 @@ def test_provisional_needs_five_levels_with_bottom_and_top() -> None:
     assert all(level.passed is None for level in fit.levels)
     without_top = {well: od for well, od in measurement.items() if well[0] not in "AB"}
     assert provisional(il6(), without_top, reference) is None
+    del some["B1"], some["B2"]
+    assert provisional(il6(), some, reference) is None
+    # the file may list its standards in any order
+    shuffled = {f"S{rank}": il6().layout.standards[f"S{rank}"] for rank in (4, 8, 1, 5, 2, 6, 3, 7)}
+    mixed = il6_with(layout={"standards": shuffled})
+    assert provisional(mixed, without_top, reference) is None
     assert provisional(il6(), measurement, None) is None
     assert provisional(il6(), measurement, {}) is None
