@@ -83,6 +83,15 @@ def test_the_format_follows_from_the_wells_or_is_said() -> None:
         ("well,450\nA1,nan\n", "p.csv: line 2, column '450': 'nan' is no optical density"),
         ("well,450\nA1,inf\n", "'inf' is no optical density"),
         ("well,450\nA1,1234\n", "'1234' is no optical density"),
+        ("well,450\nA1,1e400\n", "'1e400' is no optical density"),
+        ("well,450\nA1,-9.999\n", "'-9.999' is no optical density"),
+        ("A plate\nwell,450\nA1,1\n", "line 2: 2 cells where the header has 1; is line 1 a title"),
+        (
+            "well,450\nA1;1\n",
+            "line 2: 1 cell where the header has 2; that is parted by commas, this",
+        ),
+        ("well|450\nA1|1\n", "no column 'well'; the header has 'well|450'; columns are parted by"),
+        ("well,Well,450\nA1,A1,1\n", "line 1: column 'well' stands twice"),
         ("well,450\nA1,1_0\n", "'1_0' is no optical density"),
         ("well,450,570\nA1,1,2,0,03\n", "line 2: 5 cells where the header has 3; a decimal comma"),
         ("well;450;570\nA1;1\n", "line 2: 2 cells where the header has 3"),
@@ -103,6 +112,10 @@ def test_one_clear_line(text: str, line: str) -> None:
 def test_what_is_not_utf8_is_said() -> None:
     with pytest.raises(InputError, match="line 2: not UTF-8"):
         text_from_bytes(b"well,450\nA1,\xff\n", "p.csv")
+    with pytest.raises(InputError, match="line 1: not UTF-8"):
+        text_from_bytes("well,450\n".encode("utf-16-le"), "p.csv")
+    with pytest.raises(InputError, match="a spreadsheet's own file"):
+        text_from_bytes(b"PK\x03\x04\x14", "p.xlsx")
 
 
 @given(st.text(max_size=200))
@@ -122,10 +135,28 @@ def test_numbers_come_back_as_they_were(number: float) -> None:
 
 
 def test_standards_and_unknowns() -> None:
-    pairs = standards_from_csv("concentration;response\n0;0,05\n4,69;0,08\n", "s.csv")
-    assert pairs == ((0.0, 0.05), (4.69, 0.08))
+    read = standards_from_csv("concentration;response\n0;0,05\n4,69;0,08\n", "s.csv")
+    assert read.pairs == ((0.0, 0.05), (4.69, 0.08))
     unknowns = unknowns_from_csv("\ufeffid,response\n007,0.5\n8,0.4\n007,0.6\n", "u.csv")
     assert unknowns == {"007": (0.5, 0.6), "8": (0.4,)}
+    numbered = unknowns_from_csv("Sample ID;OD\n1.10;0,5\n1.1;OVER\n", "u.csv")
+    assert numbered == {"1.10": (0.5,), "1.1": (Unread.SATURATED,)}
+
+
+def test_a_number_that_a_computer_cannot_hold_is_none() -> None:
+    assert parse_number("1e400", decimal_comma=False) is None
+    assert parse_number("-1.5e-400", decimal_comma=False) is None
+    assert parse_number("-0.00e-400", decimal_comma=False) == 0.0
+
+
+def test_lines_of_standards_that_take_no_part_are_told() -> None:
+    text = "conc (ng/mL),od,masked\n1,0.5,no\n2,,bubble\n3,0.7,1\n4,*.***,\n"
+    read = standards_from_csv(text, "s.csv")
+    assert (read.pairs, read.unit) == (((1.0, 0.5),), "ng/mL")
+    reasons = [(one.line, one.concentration, one.reason) for one in read.left_out]
+    assert reasons == [(3, 2.0, "bubble"), (4, 3.0, "masked"), (5, 4.0, "over range (*.***)")]
+    with pytest.raises(InputError, match="every standard is masked or over range"):
+        standards_from_csv("conc,od,masked\n1,0.5,x\n", "s.csv")
 
 
 @pytest.mark.parametrize(

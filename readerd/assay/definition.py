@@ -196,7 +196,7 @@ def load_assay(text: str, source: str) -> Assay:
 
 
 def _mistake(entry: Any) -> Mistake:
-    where = ".".join(str(part) for part in entry["loc"])
+    where = ".".join(str(part) for part in entry["loc"] if part != "[key]")
     what = in_words(entry)
     if entry["type"] not in ("extra_forbidden", "missing"):
         what += "" if isinstance(entry["input"], dict | list) else f", not {entry['input']!r}"
@@ -258,4 +258,7 @@ def _across(file: _File, layout: Layout) -> list[Mistake]:
         mistakes.append(Mistake("read.warn_above_od", "lies above read.no_value_above_od"))
     if file.read.measurement_nm in (file.read.reference_nm, *file.read.reference_alternatives_nm):
         mistakes.append(Mistake("read.reference_nm", "is the measurement wavelength"))
+    if file.read.reference_alternatives_nm and not file.read.reference_nm:
+        what = "stand in for a reference_nm, which is 0: none"
+        mistakes.append(Mistake("read.reference_alternatives_nm", what))
     return mistakes

@@ -12,6 +12,12 @@ from readerd.plate import FORMATS, PlateFormat, well_name
 
 EMPTY = "."
 BLANK = "B"
+# no protocol dilutes further, and the value times the dilution must stay finite
+LARGEST_DILUTION = 1e12
+# headings that would be dilutions and, not being read, would leave every sample at 1
+_LIKE_DILUTION = re.compile(r"dil|factor", re.I)
+# where a plate map comes from when it is no file
+_SENT = ("lims", "request")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?::[1-9][0-9]*)?")
 
 
@@ -91,22 +97,36 @@ def bind(
     """
     bound = dict(of_assay)
     said: dict[str, tuple[str, Binding]] = {}
+    source = "plate map"
+    if plate_map is not None and plate_map.source not in _SENT:
+        source = plate_map.source
     for key, binding in (plate_map.samples if plate_map else {}).items():
         position = key if key in layout.groups else _position_at(layout, key)
         if position is None or layout.role(position) not in ("sample", "control"):
-            raise InputError("plate map", Mistake(key, "no sample or control of the layout"))
+            raise InputError(source, Mistake(key, _stranger(layout, key, position)))
         first, other = said.get(position, (key, binding))
         if other != binding:
             what = f"differs from {first}, which is the same sample {position}"
-            raise InputError("plate map", Mistake(key, what))
-        if not 0 < binding.times < float("inf"):
-            raise InputError("plate map", Mistake(key, "the dilution is a number above 0"))
+            raise InputError(source, Mistake(key, what))
+        if not 0 < binding.times <= LARGEST_DILUTION:
+            what = f"the dilution is a number above 0, up to {LARGEST_DILUTION:g}"
+            raise InputError(source, Mistake(key, what))
         said[position] = (key, binding)
         usual = of_assay.get(position)
         if binding.dilution is None and usual is not None:
             binding = Binding(binding.sample_id, usual.dilution)
         bound[position] = binding
     return bound
+
+
+def _stranger(layout: Layout, key: str, position: str | None) -> str:
+    """Why a key of a plate map binds nothing, and what may be meant."""
+    if position is not None:
+        named = "" if position == key else f" ({position})"
+        return f"is a {layout.role(position)}{named}: only samples and controls have ids"
+    alike = next((name for name in layout.groups if name.lower() == key.lower()), None)
+    meant = f"; the layout has {alike}" if alike else ""
+    return f"no sample or control of the layout{meant}"
 
 
 def _position_at(layout: Layout, well: str) -> str | None:
@@ -120,8 +140,10 @@ def plate_map_from_csv(text: str, source: str) -> PlateMap:
     """A plate map with the header `position,sample_id,dilution` (the last may be left out)."""
     table = read_table(text, source)
     where, whose = table.column("position", "well"), table.column("sample_id", "id")
-    lowered = [name.lower() for name in table.header]
-    diluted = lowered.index("dilution") if "dilution" in lowered else None
+    diluted = table.column("dilution") if table.has("dilution") else None
+    alike = next((head for head in table.header if _LIKE_DILUTION.search(head)), None)
+    if diluted is None and alike is not None:
+        raise table.mistake(f"line {table.head.line}", f"name the column {alike!r} 'dilution'")
     samples: dict[str, Binding] = {}
     for row in table.rows:
         key = row.cells[where]
@@ -133,6 +155,8 @@ def plate_map_from_csv(text: str, source: str) -> PlateMap:
             if dilution <= 0:
                 raise table.cell_mistake(row, diluted, "the dilution is a number above 0")
         samples[key] = Binding(row.cells[whose] or None, dilution)
+    if not samples:
+        raise table.mistake("line 2", "no sample follows the header")
     return PlateMap(samples=samples, source=source)
 
 
@@ -236,12 +260,12 @@ def _position(cell: str) -> tuple[str | None, str | None]:
 def stray_positions(layout: Layout) -> Iterator[Mistake]:
     """Cells that look like a standard or control (`S9`) but are not listed, and the reverse."""
     names = (*layout.standards, *layout.controls)
-    families = {_natural(name)[0] for name in names}
+    families = {_natural(name)[0].lower() for name in names}
     columns = FORMATS[layout.format].columns
     for index, position in enumerate(layout.positions):
         if layout.role(position) != "sample" or position is None:
             continue
-        if _natural(position)[0] in families or ":" in position:
+        if _natural(position)[0].lower() in families or ":" in position:
             row, column = divmod(index, columns)
             where = f"layout.plate row {well_name(row, 0)[0]} column {column + 1}"
             yield Mistake(where, f"{position} is not in layout.standards or layout.controls")

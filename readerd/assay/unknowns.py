@@ -12,15 +12,16 @@ from readerd.assay.curve.inverse import Estimate, read_means, read_wells
 from readerd.assay.curve.report import cv_pct
 from readerd.assay.result import Qualifier, Status
 from readerd.assay.saying import Range, range_of, say
+from readerd.plate import OpticalDensity, Unread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """One unknown with n replicates; the words are those of `Sample`."""
+    """One unknown; n replicates hold a number. The words are those of `Sample`."""
 
     id: str
     n: int
-    mean: float
+    mean: float | None
     cv_pct: float | None
     concentration: float | None
     se: float | None
@@ -34,7 +35,7 @@ class Unknown:
 
 def read_unknowns(
     calibration: Calibration,
-    unknowns: Mapping[str, Sequence[float]],
+    unknowns: Mapping[str, Sequence[OpticalDensity]],
     *,
     replicates: Literal["mean-response", "mean-concentration"] = "mean-response",
     extrapolate: bool = False,
@@ -42,26 +43,39 @@ def read_unknowns(
 ) -> tuple[Unknown, ...]:
     """The unknowns in their order; without a curve they keep mean and CV, status `no_curve`.
 
+    A replicate without a number takes no part; one that is saturated says "beyond the range".
     `flat` overrides where the inversion interval takes over: 0 everywhere, infinity nowhere.
     """
     usable = _range(calibration)
-    estimates: list[Estimate | None] = [None] * len(unknowns)
     blank = calibration.blank
-    groups = [sorted(value - blank for value in values) for values in unknowns.values()]
-    if usable is not None and groups:
-        sizes = np.array([len(values) for values in groups])
-        y = np.array([value for values in groups for value in values])
+    groups = {
+        name: sorted(value - blank for value in values if not isinstance(value, Unread))
+        for name, values in unknowns.items()
+    }
+    readable = [name for name, values in groups.items() if values]
+    estimates: dict[str, Estimate | None] = {}
+    if usable is not None and readable:
+        sizes = np.array([len(groups[name]) for name in readable])
+        y = np.array([value for name in readable for value in groups[name]])
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         if replicates == "mean-concentration":
-            estimates = read_wells(usable.curve, y, starts)
+            found = read_wells(usable.curve, y, starts)
         else:
-            means = np.array([math.fsum(values) / len(values) for values in groups])
+            means = np.array([math.fsum(groups[name]) / len(groups[name]) for name in readable])
             span = (usable.lloq, usable.uloq)
             given = {} if flat is None else {"flat": flat}
-            estimates = read_means(usable.curve, means, sizes, span, **given)
+            found = read_means(usable.curve, means, sizes, span, **given)
+        estimates = dict(zip(readable, found, strict=True))
     return tuple(
-        _unknown(name, values, usable, estimate, extrapolate)
-        for name, values, estimate in zip(unknowns, groups, estimates, strict=True)
+        _unknown(
+            name,
+            groups[name],
+            usable,
+            estimates.get(name),
+            saturated=Unread.SATURATED in values,
+            extrapolate=extrapolate,
+        )
+        for name, values in unknowns.items()
     )
 
 
@@ -77,10 +91,12 @@ def _unknown(
     values: Sequence[float],
     usable: Range | None,
     estimate: Estimate | None,
+    *,
+    saturated: bool,
     extrapolate: bool,
 ) -> Unknown:
-    mean = math.fsum(values) / len(values)
-    said = say(usable, estimate, mean, saturated=False, dilution=1.0, extrapolate=extrapolate)
+    mean = math.fsum(values) / len(values) if values else None
+    said = say(usable, estimate, mean, saturated=saturated, dilution=1.0, extrapolate=extrapolate)
     return Unknown(
         id=name,
         n=len(values),

@@ -83,9 +83,14 @@ def _masks(layout: Layout, masks: Mapping[str, str]) -> tuple[str | None, ...]:
     masked: list[str | None] = [None] * len(layout.positions)
     for well, reason in masks.items():
         try:
-            masked[FORMATS[layout.format].index(well)] = reason or "masked"
+            index = FORMATS[layout.format].index(well)
         except ValueError as error:
-            raise InputError("masks", Mistake(well, str(error))) from error
+            held = ", ".join(layout.wells[index] for index in layout.groups.get(well, ()))
+            what = f"a mask names a well, and {well} is in {held}" if held else str(error)
+            raise InputError("masks", Mistake(well, what)) from error
+        if masked[index] is not None:
+            raise InputError("masks", Mistake(well, "is masked twice"))
+        masked[index] = reason or "masked"
     return tuple(masked)
 
 

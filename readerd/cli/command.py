@@ -19,6 +19,7 @@ from readerd.errors import (
 
 # docs/reference/command-line.md; 74 is EX_IOERR of sysexits(3): the journal cannot be used.
 EXIT_USAGE = 2
+EXIT_UNREAD = 141
 EXIT_CODES: tuple[tuple[type[ReaderdError], int], ...] = (
     (InputError, EXIT_USAGE),
     (RequestError, 3),
@@ -57,6 +58,7 @@ for group in (ask, author, doctor, gather, install, keep, science, serve, settle
 
 def run(arguments: list[str] | None) -> None:
     """Run the command and exit with the contract's code; errors are one line."""
+    written_to = sys.stdout
     try:
         readerd.main(arguments, prog_name="readerd", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -70,9 +72,10 @@ def run(arguments: list[str] | None) -> None:
         sys.exit(EXIT_USAGE)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
+    except SystemExit as ended:
+        # Where nobody reads any more, click puts another stdout in the closed one's place and ends
+        # with 1. Here 1 means a failed verdict.
+        sys.exit(ended.code if sys.stdout is written_to else EXIT_UNREAD)
     except ReaderdError as error:
         click.echo(marked(f"readerd: {error}", ERROR), err=True)
         sys.exit(next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1))

@@ -1,18 +1,21 @@
 """What `readerd fit` answers: JSON, a picture, a screen."""
 
 import json
-from dataclasses import asdict, dataclass
-
-from rich.console import Console
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 
 from readerd.assay.curve.fit import fit_standards
 from readerd.assay.curve.settings import CurveSettings
 from readerd.assay.result import Fit
 from readerd.assay.unknowns import Unknown, read_unknowns
-from readerd.csvfile import standards_from_csv, unknowns_from_csv
-from readerd.view.rounding import significant
+from readerd.cli.screen import to_screen
+from readerd.csvfile import LARGEST_OPTICAL_DENSITY, LeftOut, standards_from_csv, unknowns_from_csv
+from readerd.errors import InputError, Mistake
+from readerd.view.rounding import nominal
 from readerd.view.svg import curve_svg
 from readerd.view.terminal import standards_table
+from readerd.view.terminal_fit import fit_lines, legend, recovery_lines, unknowns_table
+from readerd.view.words import printable
 
 TextFile = tuple[str, str]  # the text, and its name
 
@@ -22,48 +25,39 @@ class Fitted:
     """A curve from loose standards, and the unknowns read from it."""
 
     fit: Fit
+    settings: CurveSettings
     unknowns: tuple[Unknown, ...]
     points: tuple[tuple[float, float], ...]
+    left_out: tuple[LeftOut, ...]
 
     def json(self) -> str:
-        """The contract's `fit` object, with `unknowns[]`."""
-        answer = {**asdict(self.fit), "unknowns": [asdict(one) for one in self.unknowns]}
+        """The contract's `fit` object, with `unknowns[]` and `left_out[]`."""
+        answer = {
+            **asdict(self.fit),
+            "unknowns": [asdict(one) for one in self.unknowns],
+            "left_out": [asdict(one) for one in self.left_out],
+        }
         return json.dumps(answer, allow_nan=False, ensure_ascii=False)
 
     def svg(self) -> str:
         return curve_svg(self.fit, points=self.points, response="response")
 
     def print_screen(self) -> None:
-        """Parameters, standards, unknowns; or why there is no curve."""
-        fit, console = self.fit, Console()
+        """How it was fitted, standards, unknowns; or in one line why there is no curve."""
+        fit = self.fit
         if not fit.converged:
-            console.print(f"no curve: {fit.reason}")
+            to_screen(f"no curve: {fit.reason}", *self._notes(*fit.warnings))
             return
-        console.print(f"{fit.model}  {fit.equation}")
-        for name, value in fit.params.items():
-            error = fit.stderr.get(name) if fit.stderr else None
-            more = "" if error is None else f" ± {significant(error)}"
-            console.print(f"  {name} = {significant(value, 5)}{more}")
-        for warning in fit.warnings:
-            console.print(f"  note: {warning}")
-        console.print(standards_table(fit))
-        for one in self.unknowns:
-            console.print(_line(one), highlight=False)
+        to_screen(*fit_lines(fit, self.settings.zero_standard), *self._notes(), "")
+        to_screen(standards_table(fit, response="mean", judged=False), *recovery_lines(fit))
+        if self.unknowns:
+            to_screen("", unknowns_table(self.unknowns, fit.unit), *legend(self.unknowns))
 
-
-def _line(one: Unknown) -> str:
-    if one.concentration is not None:
-        return f"  {one.id}  {significant(one.concentration)}{_interval(one)}"
-    if one.qualifier is not None and one.limit is not None:
-        return f"  {one.id}  {one.qualifier} {significant(one.limit)}  {one.status}"
-    return f"  {one.id}  –  {one.status}"
-
-
-def _interval(one: Unknown) -> str:
-    if one.ci95 is None:
-        return ""
-    low, high = ("…" if side is None else significant(side) for side in one.ci95)
-    return f"  (95 % {low} – {high})"
+    def _notes(self, *warnings: str) -> Iterator[str]:
+        yield from (f"  note: {printable(warning)}" for warning in warnings)
+        for one in self.left_out:
+            known = "" if one.concentration is None else f", {nominal(one.concentration)}"
+            yield f"  left out: line {one.line}{known}: {printable(one.reason)}"
 
 
 def fit_file(
@@ -76,11 +70,28 @@ def fit_file(
 ) -> Fitted:
     """Fit one CSV file and read another from the curve; InputError names line and column."""
     standards = standards_from_csv(text, source)
-    doses, responses = zip(*standards, strict=True)
-    calibration = fit_standards(doses, responses, settings)
+    doses, responses = zip(*standards.pairs, strict=True)
+    if settings.zero_standard == "subtract" and 0.0 not in doses:
+        what = "no standard of concentration 0 to subtract; take --zero anchor or exclude"
+        raise InputError(source, Mistake("", what))
+    calibration = fit_standards(doses, responses, replace(settings, unit=standards.unit))
+    notes = tuple(_not_optical(settings, max(map(abs, responses))))
     wanted = {} if unknowns is None else unknowns_from_csv(*unknowns)
     return Fitted(
-        calibration.fit,
+        replace(calibration.fit, warnings=(*calibration.fit.warnings, *notes)),
+        settings,
         read_unknowns(calibration, wanted, extrapolate=extrapolate),
-        tuple((x, y - calibration.blank) for x, y in standards),
+        tuple((x, y - calibration.blank) for x, y in standards.pairs),
+        standards.left_out,
     )
+
+
+def _not_optical(settings: CurveSettings, largest: float) -> Iterator[str]:
+    """The default s0 is one of optical densities; other responses need their own."""
+    if settings.weighting != "variance" or largest <= LARGEST_OPTICAL_DENSITY:
+        return
+    if settings.s0 == CurveSettings().s0:
+        yield (
+            f"responses up to {nominal(largest)} are no optical densities, and s0 ="
+            f" {settings.s0:g} is theirs: give --s0 in units of the response"
+        )

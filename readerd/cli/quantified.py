@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
-from rich.console import Console
 
 from readerd import __version__
 from readerd.assay.definition import Assay
 from readerd.assay.layout import plate_map_from_csv
 from readerd.assay.quantify import quantify
 from readerd.assay.result import PlateResult
+from readerd.cli.screen import to_screen
 from readerd.csvfile import plate_from_csv
 from readerd.errors import ErrorCode, RequestError
 from readerd.plate import Identity, Reading
@@ -41,7 +41,7 @@ class Quantified:
         return TypeAdapter(PlateResult).dump_json(self.result).decode()
 
     def print_screen(self) -> None:
-        Console().print(PlateScreen(self.result, title=self.source))
+        to_screen(PlateScreen(self.result, title=self.source))
 
     def why(self, names: Sequence[str]) -> str:
         return followed(self.result, names, self._origin.response)
@@ -115,5 +115,6 @@ def _reference(assay: Assay, plates: Mapping[int, object]) -> int | None:
     held = ", ".join(map(str, plates))
     raise RequestError(
         ErrorCode.WAVELENGTH_UNAVAILABLE,
-        f"assay {assay.id} corrects with {read.reference_nm} nm, the file holds {held} nm",
+        f"assay {assay.id} corrects with {read.reference_nm} nm, the file holds {held} nm;"
+        " add its column, or name another in read.reference_alternatives_nm",
     )

@@ -56,7 +56,7 @@ def run(path: Path, verbose: bool) -> None:
 @click.option("--assay", type=click.Path(path_type=Path), help="One assay's TOML file alone.")
 @json_option
 def check(config: Path | None, assay: Path | None, as_json: bool) -> None:
-    """Is the configuration right, or one assay file? All mistakes at once."""
+    """Is a configuration, or one assay file, right? All mistakes."""
     if (config is None) == (assay is None):
         raise click.UsageError("give either --config PATH or --assay PATH")
     try:

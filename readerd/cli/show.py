@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
-from rich.console import Console
 
+from readerd.cli.screen import to_screen
 from readerd.payload import ResultData, ResultEnvelope
 from readerd.view.terminal import PlateScreen
 
@@ -13,7 +13,7 @@ from readerd.view.terminal import PlateScreen
 def print_result(envelope: Mapping[str, Any], truth: Mapping[str, float] | None = None) -> None:
     """Verdict, plate, curve and tables of a result as it was published."""
     data = ResultEnvelope.model_validate(envelope).data
-    Console().print(plate_screen(data, truth))
+    to_screen(plate_screen(data, truth))
 
 
 def print_why(envelope: Mapping[str, Any], names: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from readerd.view.terminal_curve import CurveChart
+from readerd.view.terminal_fit import plate_lines
 from readerd.view.terminal_plate import PlateMap
 from readerd.view.terminal_tables import (
     VERDICT_STYLE,
@@ -88,6 +89,8 @@ class PlateScreen:
         yield SamplesTable(outcome.samples, self.truth)
         yield Text()
         yield rules_table(outcome.qc)
+        for line in ("", *plate_lines(outcome)):
+            yield Portable(Text(line))
 
 
 def _beside(left: RenderableType, right: RenderableType) -> RenderableType:

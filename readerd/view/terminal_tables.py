@@ -49,25 +49,31 @@ class _Column:
     style: str = ""
 
 
-def standards_table(fit: Fit | None) -> RenderableType:
-    """Levels with what was put in, seen and read back; no fit is said in words."""
+def standards_table(
+    fit: Fit | None, *, response: str = "mean OD", judged: bool = True
+) -> RenderableType:
+    """Levels with what was put in, seen and read back; no fit is said in words.
+
+    Without `judged` nobody has judged the levels, and there is no column for it.
+    """
     if fit is None or not fit.levels:
         return Text("no standards")
     unit = printable(fit.unit or "")
-    table = _table("standards")
-    for heading in ("", f"nominal {unit}".strip(), "mean OD", "CV %", "back-calc.", "recovery %"):
+    table = plain_table("standards")
+    for heading in ("", f"nominal {unit}".strip(), response, "CV %", "back-calc.", "recovery %"):
         table.add_column(heading, justify="left" if heading == "" else "right", no_wrap=True)
-    table.add_column("verdict")
+    if judged:
+        table.add_column("verdict")
     for level in fit.levels:
-        table.add_row(
+        cells = (
             printable(level.position),
             nominal(level.nominal),
             od(level.mean),
             percent(level.cv_pct),
             concentration(level.back_calculated),
             percent(level.recovery_pct),
-            _level_verdict(level),
         )
+        table.add_row(*cells, *([_level_verdict(level)] if judged else []))
     return Portable(table)
 
 
@@ -123,7 +129,7 @@ class SamplesTable:
 
     def _table(self, dropped: Collection[str]) -> Table:
         units = {sample.unit for sample in self.samples}
-        table = _table(f"samples, {printable(units.pop())}" if len(units) == 1 else "samples")
+        table = plain_table(f"samples, {printable(units.pop())}" if len(units) == 1 else "samples")
         columns = [column for column in self._columns() if column.heading not in dropped]
         for column in columns:
             narrow = column.heading in ("sample", "status")
@@ -161,7 +167,7 @@ def rules_table(qc: Qc) -> RenderableType:
     """Every acceptance rule with what was seen and what was allowed."""
     if not qc.rules:
         return Text(f"no rules were applied (profile {printable(qc.profile)})")
-    table = _table(f"acceptance, profile {printable(qc.profile)}")
+    table = plain_table(f"acceptance, profile {printable(qc.profile)}")
     table.add_column("rule", no_wrap=True)
     table.add_column("observed", justify="right", no_wrap=True)
     table.add_column("limit", justify="right", no_wrap=True)
@@ -178,7 +184,8 @@ def rules_table(qc: Qc) -> RenderableType:
     return Portable(table)
 
 
-def _table(title: str) -> Table:
+def plain_table(title: str) -> Table:
+    """An empty table as all of ours look."""
     return Table(
         title=f"  {title}",
         title_justify="left",

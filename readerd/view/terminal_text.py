@@ -60,6 +60,8 @@ def plain(content: RenderableType, width: int = 80, *, ascii_only: bool = False)
         force_terminal=False,
         legacy_windows=False,
         highlight=False,
+        markup=False,
+        emoji=False,
         _environ={},
     )
     console.print(content)

@@ -79,7 +79,7 @@ STATUS_WORDS: dict[Status, str] = {
 }
 
 # Flags that say no more than the status beside them.
-_SAID_BY_STATUS = (Flag.ABOVE_RANGE, Flag.BELOW_RANGE, Flag.CURVE_REJECTED)
+SAID_BY_STATUS = (Flag.ABOVE_RANGE, Flag.BELOW_RANGE, Flag.CURVE_REJECTED)
 
 _SAID_BEFORE = (Flag.CURVE_REJECTED, Flag.INCOMPLETE)
 
@@ -181,7 +181,7 @@ def sample_state(sample: Sample) -> str:
     words = STATUS_WORDS[sample.status]
     if sample.status == "out_of_range" and sample.qualifier in ("<", ">"):
         words = "above range" if sample.qualifier == ">" else "below range"
-    return " ".join([words, *(flag for flag in sample.flags if flag not in _SAID_BY_STATUS)])
+    return " ".join([words, *(flag for flag in sample.flags if flag not in SAID_BY_STATUS)])
 
 
 def tally(samples: Sequence[Sample]) -> str:

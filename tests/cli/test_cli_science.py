@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -74,6 +76,11 @@ def _tenth(match: re.Match[str]) -> str:
         "\N{ZERO WIDTH NO-BREAK SPACE}" + standards(),
         standards().replace("\n", "\r\n"),
         standards(head="Conc,OD"),
+        standards(head=" Concentration , response (OD)"),
+        "sep=;\n" + standards(delimiter=";", sign=","),
+        standards().replace("\n", ",,\n"),
+        standards(head="concentration,response,"),
+        standards().replace("\n", ",0\n").replace("response,0", "response,masked"),
     ],
 )
 def test_every_dialect_gives_the_same_curve(text: str, run: Run, tmp_path: Path) -> None:
@@ -112,7 +119,16 @@ def test_what_cannot_be_fitted_is_said_in_one_line(
     ("arguments", "says"),
     [
         (["--fix", "a"], "NAME=NUMBER"),
-        (["--fix", "q=1"], "4pl has no parameter q to fix"),
+        (["--fix", "q=1"], "4pl has no parameter q to fix; it has a, b, c, d"),
+        (["--fix", "=1"], "NAME=NUMBER"),
+        (["--fix", "ab=1"], "no parameter ab"),
+        (["--fix", "a=inf"], "NAME=NUMBER"),
+        (["--fix", "a=nan"], "NAME=NUMBER"),
+        (["--fix", "a=0", "--fix", "a=1"], "a twice: 0 and 1"),
+        (["--s0", "nan"], "finite"),
+        (["--cv", "nan"], "finite"),
+        (["--min-span", "inf"], "finite"),
+        (["--weighting", "none", "--s0", "0.01"], "--s0 belongs to --weighting variance"),
         (["--s0", "0", "--cv", "0"], "no weight is defined"),
         (["--model", "6pl"], "6pl"),
     ],
@@ -141,7 +157,58 @@ def test_a_masked_line_equals_an_absent_one(run: Run, tmp_path: Path) -> None:
     lines[0] = "concentration,response,masked"
     (tmp_path / "masked.csv").write_text("\n".join([*lines, "150,9.9,bubble"]))
     (tmp_path / "absent.csv").write_text("\n".join(lines))
-    assert run("fit", "masked.csv", "--json") == run("fit", "absent.csv", "--json")
+    masked, absent = (json.loads(run("fit", f, "--json")[1]) for f in ("masked.csv", "absent.csv"))
+    assert masked.pop("left_out") == [{"line": 18, "concentration": 150.0, "reason": "bubble"}]
+    assert absent.pop("left_out") == []
+    assert masked == absent
+
+
+def test_the_screen_says_how_sure_and_why_not(run: Run, tmp_path: Path) -> None:
+    text = standards(head="concentration (pg/mL),response")
+    (tmp_path / "s.csv").write_text(text + "600,OVRFLW\n")
+    unknowns = "id,response\n007,0.30\n007,0.31\n[/x],2.0\n:x:,OVER\nlow,-0.5\n"
+    (tmp_path / "u.csv").write_text(unknowns)
+    code, out, _ = run("fit", "s.csv", "--unknowns", "u.csv", "--extrapolate")
+    assert code == 0
+    flat = " ".join(out.split())
+    for said in (
+        "weights variance: 1/(0.005² + (0.05·f)²)",
+        "zero standard: a point at x = 0",
+        "with 12 degrees of freedom",
+        "lack of fit F =",
+        "reports from 4.69 to 300 pg/mL",
+        "left out: line 18, 600: over range (OVRFLW)",
+        "unknowns, pg/mL",
+        ":x: 0 – – > 300 – – – above range",
+        "unreadable: the curve has no concentration",
+        "extrapolated: read beyond the standards",
+    ):
+        assert said in flat, said
+    assert re.search(r"007 2 0\.305 2\.3 [\d.]+ [\d.]+ [\d.]+ – [\d.]+ – ok", flat)
+    assert re.search(r"\[/x\] 1 2\.000 – > 300 – – [\d.]+ above range", flat)
+
+
+def test_a_response_that_is_no_optical_density_needs_its_own_s0(run: Run, tmp_path: Path) -> None:
+    lines = standards().splitlines()
+    pairs = [line.split(",") for line in lines[1:]]
+    (tmp_path / "rfu.csv").write_text(
+        "\n".join([lines[0], *(f"{x},{float(y) * 10_000}" for x, y in pairs)])
+    )
+    _, out, _ = run("fit", "rfu.csv", "--json")
+    assert "give --s0 in units of the response" in json.loads(out)["warnings"][-1]
+    _, out, _ = run("fit", "rfu.csv", "--json", "--s0", "50")
+    assert not any("--s0" in warning for warning in json.loads(out)["warnings"])
+
+
+def test_there_must_be_a_zero_to_subtract_and_what_is_left_has_no_cv(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "s.csv").write_text("\n".join(standards().splitlines()[:-2]))
+    code, _, err = run("fit", "s.csv", "--zero", "subtract")
+    assert (code, "no standard of concentration 0 to subtract" in err) == (2, True)
+    (tmp_path / "s.csv").write_text(standards())
+    _, out, _ = run("fit", "s.csv", "--zero", "subtract", "--json")
+    assert json.loads(out)["levels"][-1]["cv_pct"] is None
 
 
 def plate_csv(path: Path, **changes: str) -> None:
@@ -227,6 +294,8 @@ def test_masks_and_plate_map(run: Run, plate: Path) -> None:
     [
         (["--mask", "C3"], 2, "WELL=REASON"),
         (["--mask", "Z99=gone"], 2, "Z99"),
+        (["--mask", "U1=gone"], 2, "a mask names a well, and U1 is in C3, C4"),
+        (["--mask", "C3=a", "--mask", "C03=b"], 2, "masked twice"),
         (["--plate-map", "none.csv"], 2, "cannot be read"),
         (["--report", "r.csv/x.html"], 2, "cannot be written"),
     ],
@@ -236,6 +305,50 @@ def test_quantify_says_what_is_wrong(
 ) -> None:
     seen, _, err = run("quantify", "--assay", "a.toml", "--reading", "r.csv", *arguments)
     assert (seen, says in err) == (code, True), err
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("position,sample_id,Dilution factor\nU1,x,2\n", "name the column 'Dilution factor'"),
+        ("position,sample_id\nu1,x\n", "m.csv: u1: no sample or control of the layout; the layout"),
+        ("position,sample_id\nA1,x\n", "m.csv: A1: is a standard (S1): only samples and controls"),
+        ("position,sample_id,dilution\nU1,x,0\n", "line 2, column 'dilution': the dilution is a"),
+        ("position,sample_id,dilution\nU1,x,1e20\n", "m.csv: U1: the dilution is a number above 0"),
+        ("position,sample_id\n", "no sample follows the header"),
+    ],
+)
+def test_a_plate_map_that_binds_nothing_or_badly(
+    text: str, says: str, run: Run, plate: Path
+) -> None:
+    (plate / "m.csv").write_text(text)
+    code, _, err = run(
+        "quantify", "--assay", "a.toml", "--reading", "r.csv", "--plate-map", "m.csv"
+    )
+    assert (code, says in err, err.count("\n")) == (2, True, 1), err
+
+
+def test_names_and_units_are_printed_as_they_stand(run: Run, plate: Path) -> None:
+    (plate / "a.toml").write_text(il6_assay_text().replace('"pg/mL"', '"[IU]/mL"'))
+    (plate / "m.csv").write_text("position,sample_id\nU1,[/x]\nU2,:x:\n")
+    code, out, _ = run(
+        "quantify", "--assay", "a.toml", "--reading", "r.csv", "--plate-map", "m.csv"
+    )
+    assert code == 0
+    assert "samples, [IU]/mL" in out
+    assert "nominal [IU]/mL" in out
+    assert "[/x]" in out
+    assert ":x:" in out
+
+
+def test_nobody_reading_the_output_is_no_failed_verdict(plate: Path) -> None:
+    command = [sys.executable, "-m", "readerd", "quantify", "--assay", "a.toml"]
+    with subprocess.Popen(
+        [*command, "--reading", "r.csv"], cwd=plate, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+    assert process.returncode == 141
 
 
 def test_a_reading_without_the_reference_is_refused(run: Run, plate: Path) -> None:

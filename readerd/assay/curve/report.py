@@ -167,11 +167,14 @@ def _level(level: LevelData, fitted: float | None, dose: float | None) -> Level:
 
 
 def cv_pct(values: Sequence[float]) -> float | None:
-    """Coefficient of variation in per cent; None for one value or a mean that is not positive."""
+    """Coefficient of variation in per cent; None for one value or a mean that is not positive.
+
+    What is left of a subtracted zero standard is a rounding error, not a mean.
+    """
     if len(values) < 2:
         return None
     mean = math.fsum(values) / len(values)
-    if mean <= 0.0:
+    if mean <= 1e-9 * max(map(abs, values)):
         return None
     squares = math.fsum((value - mean) ** 2 for value in values)
     return 100.0 * math.sqrt(squares / (len(values) - 1)) / mean
