@@ -17,6 +17,9 @@ from readerd.assay.curve.sigmoid import points_of
 from readerd.assay.curve.weights import Variance, variance_of
 from readerd.assay.result import Fit
 
+# share of the largest level mean below which the smallest says more about the blank than the curve
+_NEAR_ZERO = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -50,11 +53,19 @@ def calibrate(levels: Sequence[LevelData], settings: CurveSettings) -> Calibrati
     if way.flagged:
         warnings = (*warnings, way.surest.text)
     if chosen.curve is None or chosen.rest is None:
-        reason = chosen.reason or "no convergence"
+        reason = (chosen.reason or "no convergence") + _near_zero(used, settings)
         refused = report_refusal(settings, ordered, reason, chosen.model, warnings)
         return Calibration(refused, None, way)
     fit = report(settings, ordered, used, task.points, chosen.curve, chosen.rest, warnings)
     return Calibration(fit, chosen.curve, way)
+
+
+def _near_zero(levels: Sequence[LevelData], settings: CurveSettings) -> str:
+    """Why the purely relative weights may be to blame for a refusal."""
+    sizes = [abs(level.mean) for level in levels]
+    if settings.weighting not in ("1/y", "1/y^2") or min(sizes) > _NEAR_ZERO * max(sizes):
+        return ""
+    return f"; responses near zero weigh without limit under {settings.weighting}, try variance"
 
 
 def fit_standards(

@@ -38,6 +38,8 @@ NEAR = 1e-4
 _ROUNDING = 1e-29
 # below this length the sums of squares differ by rounding only, and steps are trusted
 _TRUSTED = 1e-9
+# of a bound on a logarithm: a step against it may end a rounding short of it
+_AT_BOUND = 1e-6
 _STEPS = 200
 _STEPS_AT_BOUND = 12
 _STUCK = 1e10
@@ -62,7 +64,7 @@ class Problem:
         return rows if len(self.free) == rows.shape[0] else rows[list(self.free)]
 
     def at_bound(self, theta: Array) -> tuple[int, ...]:
-        limits = ((theta <= self.lowest) | (theta >= self.highest)).tolist()
+        limits = (np.minimum(theta - self.lowest, self.highest - theta) <= _AT_BOUND).tolist()
         return tuple(index for index in self.free if limits[index])
 
 
