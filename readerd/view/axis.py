@@ -9,6 +9,12 @@ from readerd.view.rounding import nominal, od
 ZERO_AT = 0.035
 BREAK_AT = 0.075
 LOG_FROM = 0.11
+_FEWEST = 2
+# Of a linear axis; the smallest concentrations that anybody writes down are far above it.
+_LEAST_SPAN = 1e-30
+_PLAIN_FROM, _PLAIN_BELOW = 0.001 * (1 - 1e-9), 1e5
+# A step that holds less data than this is cut off the end of a linear axis.
+_WASTE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +50,56 @@ class BrokenLogAxis:
         return self.low * math.exp(math.log(self.high / self.low) * part)
 
     def ticks(self, at_most: int = 8) -> tuple[Tick, ...]:
-        """1-2-5 steps when they are few enough, else decades; minor ticks in between."""
+        """1-2-5 steps when they are few enough, else decades; minor ticks in between.
+
+        On an axis too short for that, round steps: there are always two labels.
+        """
+        every = self._minor()
+        labelled = [value for digit, value in every if digit in (1, 2, 5)]
+        for digits in ({1, 3}, {1}):
+            if len(labelled) > at_most:
+                labelled = [value for digit, value in every if digit in digits]
+        if len(labelled) > at_most:
+            labelled = labelled[:: math.ceil(len(labelled) / at_most)]
+            every = [(1, value) for value in labelled]
+        if len(labelled) < _FEWEST:
+            finer = (linear_axis(self.low, self.high, steps) for steps in (4, 8, 16))
+            labelled = next(found for axis in finer if len(found := self._on(axis)) >= _FEWEST)
+            every = [(1, value) for value in labelled]
+        zero = (Tick(ZERO_AT, "0"),) if self.zero else ()
+        return zero + tuple(
+            Tick(self.at(value), amount(value) if value in labelled else "") for _, value in every
+        )
+
+    def _on(self, axis: "LinearAxis") -> list[float]:
+        return [value for value in axis.inside() if self.low <= value <= self.high]
+
+    def _minor(self) -> list[tuple[int, float]]:
+        """Every digit x 10^n on the axis, with its digit."""
         first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
-        every = [
-            (power, digit, digit * 10.0**power)
+        return [
+            (digit, digit * 10.0**power)
             for power in range(first, last + 1)
             for digit in range(1, 10)
             if self.low <= digit * 10.0**power <= self.high
         ]
-        labelled: set[float] = set()
-        for digits in ({1, 2, 5}, {1, 3}, {1}):
-            labelled = {value for _, digit, value in every if digit in digits}
-            if len(labelled) <= at_most:
-                break
-        else:
-            step = math.ceil(len(labelled) / at_most)
-            labelled = set(sorted(labelled)[::step])
-            every = [entry for entry in every if entry[2] in labelled]
-        zero = (Tick(ZERO_AT, "0"),) if self.zero else ()
-        return zero + tuple(
-            Tick(self.at(value), nominal(value) if value in labelled else "")
-            for _, _, value in every
-        )
+
+
+def amount(value: float) -> str:
+    """Plain between 0.001 and 99,999, else `5e6`: an axis has no room for zeros."""
+    return nominal(value) if _PLAIN_FROM <= value < _PLAIN_BELOW else _scientific(value)
+
+
+def _scientific(value: float) -> str:
+    if value == 0:
+        return "0"
+    power = math.floor(math.log10(abs(value) * (1 + 1e-9)))
+    return f"{nominal(value / 10.0**power)}e{power}"
 
 
 @dataclass(frozen=True, slots=True)
 class LinearAxis:
-    """From `low` to `high`, both on a tick."""
+    """From `low` to `high`, with a tick at each multiple of `step` between."""
 
     low: float
     high: float
@@ -80,19 +109,37 @@ class LinearAxis:
         share = (value - self.low) / (self.high - self.low)
         return min(1.0, max(0.0, share))
 
+    def holds(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def inside(self) -> list[float]:
+        """The multiples of the step from end to end."""
+        first = math.ceil(self.low / self.step - 1e-6)
+        last = math.floor(self.high / self.step + 1e-6)
+        return [index * self.step for index in range(first, last + 1)]
+
     def ticks(self) -> tuple[Tick, ...]:
         decimals = max(0, -math.floor(math.log10(self.step) + 1e-9))
-        count = round((self.high - self.low) / self.step)
-        values = (self.low + index * self.step for index in range(count + 1))
-        return tuple(Tick(self.at(value), od(value, decimals)) for value in values)
+        plain = max(abs(self.low), abs(self.high)) < _PLAIN_BELOW
+        return tuple(
+            Tick(self.at(value), od(value, decimals) if plain else _scientific(value))
+            for value in self.inside()
+        )
 
 
 def linear_axis(low: float, high: float, steps: int = 5) -> LinearAxis:
-    """The axis that holds low … high in about `steps` round steps."""
-    span = max(high - low, 1e-6)
+    """The axis that holds low … high in about `steps` round steps; it ends on a tick.
+
+    Unless that left most of a step empty: then it ends a little beyond the data.
+    """
+    span = max(high - low, 1e-9 * max(abs(low), abs(high)), _LEAST_SPAN)
     rough = span / steps
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * digit for digit in (1, 2, 5, 10) if power * digit >= rough * 0.999)
     first = math.floor(low / step + 1e-9)
     last = math.ceil(high / step - 1e-9)
-    return LinearAxis(first * step, max(last, first + 1) * step, step)
+    last = max(last, first + 1)
+    start, end = first * step, last * step
+    if last - first > _FEWEST and (first + 1) * step - low < _WASTE * step:
+        start = low - _WASTE / 2 * step
+    return LinearAxis(start, end, step)

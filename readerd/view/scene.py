@@ -1,10 +1,11 @@
 """What a picture of the standard curve shows, decided once for text and SVG."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from readerd.assay.result import Fit, Sample, Wells
+from readerd.assay.unknowns import Unknown as Loose
 from readerd.view.axis import BrokenLogAxis, LinearAxis, linear_axis
 from readerd.view.fitted import CurvePoint, trace
 
@@ -35,7 +36,11 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class CurveScene:
-    """Axes, the curve right of the break, its value at zero, points, and the range's limits."""
+    """Axes, the curve right of the break, its value at zero, points, and the range's limits.
+
+    `before` is the curve as it was before failing levels were dropped. A curve that was rejected
+    has a `rejected` reason and no range: nothing is reported from it.
+    """
 
     x: BrokenLogAxis
     y: LinearAxis
@@ -46,6 +51,8 @@ class CurveScene:
     lloq: float | None
     uloq: float | None
     unit: str
+    before: tuple[CurvePoint, ...] = ()
+    rejected: str = ""
 
 
 def curve_scene(
@@ -54,11 +61,14 @@ def curve_scene(
     samples: Sequence[Sample] = (),
     *,
     points: Sequence[tuple[float, float]] = (),
+    loose: Sequence[Loose] = (),
+    before: Fit | None = None,
     band: bool = False,
 ) -> CurveScene | None:
     """The scene, or None when there is not one positive standard to draw.
 
-    Without wells the standards are `points` (concentration, response), else the level means.
+    Without wells the standards are `points` (concentration, response), else the level means, and
+    the samples are `loose` ones. `before` is the fit before failing levels were dropped.
     The 95 % band is drawn where it is asked for: it takes scipy, and a terminal shows none.
     """
     if fit is None:
@@ -73,11 +83,12 @@ def curve_scene(
     curve = trace(fit, xs, band=band)
     zero = trace(fit, [0.0], band=band) if has_zero else ()
     replicates = _replicates(fit, wells, points)
-    unknowns = _unknowns(fit, samples)
-    ys = [point.y for point in curve] + [mark.y for mark in replicates]
-    ys += [point.y for point in zero]
+    unknowns = (*_unknowns(fit, samples), *_marks(fit, ((one.id, one) for one in loose)))
+    ys = [point.y for point in (*curve, *zero)]
+    ys += [*(mark.y for mark in replicates), *(mark.y for mark in unknowns)]
     if not ys:
         return None
+    rejected = fit.reason or "" if fit.converged else ""
     return CurveScene(
         x,
         linear_axis(min(0.0, *ys), max(*ys, 0.05)),
@@ -85,9 +96,11 @@ def curve_scene(
         zero[0] if zero else None,
         replicates,
         unknowns,
-        fit.lloq,
-        fit.uloq,
+        None if rejected else fit.lloq,
+        None if rejected else fit.uloq,
         fit.unit or "",
+        trace(before, xs),
+        rejected,
     )
 
 
@@ -120,15 +133,18 @@ def _level_means(fit: Fit) -> tuple[Replicate, ...]:
 
 
 def _unknowns(fit: Fit, samples: Sequence[Sample]) -> tuple[Unknown, ...]:
+    return _marks(fit, ((sample.sample_id or sample.position, sample) for sample in samples))
+
+
+def _marks(fit: Fit, found: Iterable[tuple[str, Sample | Loose]]) -> tuple[Unknown, ...]:
     marks = []
-    for sample in samples:
-        name = sample.sample_id or sample.position
-        if sample.mean is None:
+    for name, one in found:
+        if one.mean is None:
             continue
-        if sample.concentration is not None and sample.status == "ok":
-            marks.append(Unknown(name, sample.concentration, sample.mean, "on"))
-        elif sample.qualifier == ">" and fit.uloq is not None:
-            marks.append(Unknown(name, fit.uloq, sample.mean, "above"))
-        elif sample.qualifier == "<" and fit.lloq is not None:
-            marks.append(Unknown(name, fit.lloq, sample.mean, "below"))
+        if one.concentration is not None and one.status == "ok":
+            marks.append(Unknown(name, one.concentration, one.mean, "on"))
+        elif one.qualifier == ">" and fit.uloq is not None:
+            marks.append(Unknown(name, fit.uloq, one.mean, "above"))
+        elif one.qualifier == "<" and fit.lloq is not None:
+            marks.append(Unknown(name, fit.lloq, one.mean, "below"))
     return tuple(marks)

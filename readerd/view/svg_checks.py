@@ -9,14 +9,19 @@ from readerd.view.markup import Markup, number, svg, tag
 from readerd.view.palette import BAD, CURVE, GOOD, INK, QUIET
 from readerd.view.rounding import percent
 from readerd.view.scene import CurveScene, curve_scene
-from readerd.view.svg_frame import Frame
+from readerd.view.svg_frame import Frame, left_of
+from readerd.view.svg_text import lines_of
 from readerd.view.words import counted
 
-WIDTH, HEIGHT = 250, 186
+WIDTH, HEIGHT = 250, 172
+_TOP, _RIGHT, _BELOW = 24, 10, 52
+_SMALL = 9
 # Profile m10: ±20 %, at the ends of the range ±25 %.
 RECOVERY_LIMITS_PCT = (20.0, 25.0)
 # Standardised residuals beyond 2 are one in twenty.
 _USUAL = 2.0
+# One wild point must not press all others into a line: beyond these it stands at the edge.
+_MOST_RECOVERY_PCT, _MOST_RESIDUAL = 250.0, 8.0
 
 
 def recovery_svg(
@@ -37,12 +42,19 @@ def recovery_svg(
         return _nothing(title, "No standard was read back.")
     doses, recoveries, verdicts = zip(*found, strict=True)
     wide = max(limits_pct) + 5
-    axis = linear_axis(min(100 - wide, *recoveries), max(100 + wide, *recoveries), 4)
+    axis = linear_axis(
+        max(0.0, min(100 - wide, *recoveries)),
+        min(max(100 + wide, *recoveries), _MOST_RECOVERY_PCT),
+        4,
+    )
     frame = _frame(scene, axis)
     words = (
         f"{counted(len(found), 'level')} read back at {percent(min(recoveries))} to "
         f"{percent(max(recoveries))} %; {verdicts.count(False)} outside the limits."
     )
+    keys = ["dashed: limits"]
+    keys += ["× outside"] * (False in verdicts) + ["hollow: left out"] * (None in verdicts)
+    keys += _edge_key(axis, recoveries)
     return svg(
         WIDTH,
         HEIGHT,
@@ -52,8 +64,9 @@ def recovery_svg(
         frame.grid(),
         _steps(frame, (min(doses), max(doses)), limits_pct),
         _level_line(frame, 100.0),
-        frame.axes(scene.unit or "concentration", "recovery %"),
-        *(_mark(frame.x(x), frame.y(y), passed) for x, y, passed in found),
+        frame.axes(scene.unit or "concentration", "recovery, %"),
+        _keys(frame, keys),
+        *(_mark(frame, x, y, passed) for x, y, passed in found),
     )
 
 
@@ -68,6 +81,8 @@ def residual_svg(
     scene = curve_scene(fit, wells, points=points)
     if scene is None or fit is None:
         return _nothing(title, "No curve was fitted.")
+    if fit.model == "point-to-point" and fit.converged:
+        return _nothing(title, "A line from dot to dot leaves none.")
     if fit.fit_to == "level_means":
         scene = curve_scene(fit, None) or scene
     kept = [mark for mark in scene.replicates if not mark.masked]
@@ -75,10 +90,13 @@ def residual_svg(
     scored = [(mark, z) for mark, z in zip(kept, found, strict=True) if z is not None]
     if not scored:
         return _nothing(title, "No curve was fitted.")
-    far = max(3.0, *(abs(z) for _, z in scored))
-    frame = _frame(scene, linear_axis(-far, far, 6))
+    far = min(max(3.0, *(abs(z) for _, z in scored)), _MOST_RESIDUAL)
+    axis = linear_axis(-far, far, 6)
+    frame = _frame(scene, axis)
     outside = sum(abs(z) > _USUAL for _, z in scored)
     words = f"{counted(len(scored), 'point')}, {outside} further than 2 standard deviations off."
+    keys = ["dashed: ±2 SD", *(["hollow: beyond"] if outside else [])]
+    keys += _edge_key(axis, [z for _, z in scored])
     return svg(
         WIDTH,
         HEIGHT,
@@ -88,16 +106,27 @@ def residual_svg(
         frame.grid(),
         _dashes(frame, (-_USUAL, _USUAL)),
         _level_line(frame, 0.0),
-        frame.axes(scene.unit or "concentration", "residual / SD"),
-        *(
-            _mark(frame.x(mark.x), frame.y(z), True if abs(z) <= _USUAL else None, INK)
-            for mark, z in scored
-        ),
+        frame.axes(scene.unit or "concentration", "residual, SD"),
+        _keys(frame, keys),
+        *(_mark(frame, mark.x, z, True if abs(z) <= _USUAL else None, INK) for mark, z in scored),
+    )
+
+
+def _edge_key(axis: LinearAxis, values: Iterable[float]) -> list[str]:
+    return [] if all(map(axis.holds, values)) else ["triangle: off the scale"]
+
+
+def _keys(frame: Frame, keys: Iterable[str]) -> Markup:
+    """What the marks mean, in one line below the axis."""
+    line = lines_of(keys, _SMALL, WIDTH - 16.0)[0]
+    return tag(
+        "text", line, x=WIDTH / 2, y=HEIGHT - 5, text_anchor="middle", fill=QUIET, font_size=_SMALL
     )
 
 
 def _frame(scene: CurveScene, axis: LinearAxis) -> Frame:
-    return Frame(52, 26, WIDTH - 52 - 10, HEIGHT - 26 - 40, scene.x, axis)
+    left = left_of(axis)
+    return Frame(left, _TOP, WIDTH - left - _RIGHT, HEIGHT - _TOP - _BELOW, scene.x, axis, 5)
 
 
 def _heading(title: str) -> Markup:
@@ -132,8 +161,18 @@ def _steps(frame: Frame, ends: tuple[float, float], limits_pct: tuple[float, flo
     return tag("path", d=data, stroke=QUIET, stroke_dasharray="3 3", fill="none")
 
 
-def _mark(x: float, y: float, passed: bool | None, colour: str = GOOD) -> Markup:
-    """A dot that passed, a cross that failed, a ring without a verdict: no colour needed."""
+def _mark(
+    frame: Frame, dose: float, value: float, passed: bool | None, colour: str = GOOD
+) -> Markup:
+    """A dot that passed, a cross that failed, a ring without a verdict: no colour needed.
+
+    A triangle at the edge points at what lies off the scale.
+    """
+    x, y = frame.x(dose), frame.y(value)
+    if not frame.y_axis.holds(value):
+        way = 1 if value > frame.y_axis.high else -1
+        data = f"M{number(x - 4)} {number(y + 7 * way)}l4 {-7 * way} 4 {7 * way}z"
+        return tag("path", d=data, fill=BAD)
     if passed is False:
         data = f"M{number(x - 4)} {number(y - 4)}l8 8m-8 0l8-8"
         return tag("path", d=data, stroke=BAD, stroke_width=2)

@@ -1,20 +1,25 @@
 """The standard curve as SVG: band, curve, replicates, range, unknowns."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from readerd.assay.result import Fit, Qc, Sample, Wells
+from readerd.assay.unknowns import Unknown as Loose
+from readerd.view.axis import amount
 from readerd.view.markup import Markup, join, number, path, svg, tag
 from readerd.view.palette import CURVE, INK, QUIET, UNKNOWN
 from readerd.view.rounding import concentration, nominal
 from readerd.view.scene import CurveScene, Unknown, curve_scene
-from readerd.view.svg_frame import Frame
+from readerd.view.svg_frame import Frame, left_of
+from readerd.view.svg_text import figure, fitting, rows_of, width_of
 from readerd.view.words import counted, no_curve_reason
 
-WIDTH, HEIGHT = 560, 340
-# Letters that fit above the plot; the description holds them all.
-_HEADLINE = 80
-# Mean width of a letter of the legend.
-_LETTER = 5.3
+WIDTH, HEIGHT = 560, 322
+_TOP, _RIGHT = 24, 18
+# From the plot to the end of the picture: tick labels, the axis's name, one row of the legend.
+_BELOW = 62
+_ROW = 15
+# Font size of the legend and of the limits' names; where words of the legend start.
+_SMALL, _WORDS_AT, _APART = 10, 19, 13
 
 
 def curve_svg(
@@ -27,32 +32,41 @@ def curve_svg(
     response: str = "OD",
     named: bool = False,
     points: Sequence[tuple[float, float]] = (),
+    loose: Sequence[Loose] = (),
+    before: Fit | None = None,
     note: str = "",
 ) -> str:
     """The picture as text; without anything to draw it says why in its place.
 
     `named` gives each sample a name to point at (on a page), for about 60 bytes each;
-    `points` are the standards (concentration, response) when there is no plate;
+    `points` are the standards (concentration, response) when there is no plate, `loose` the
+    samples; `before` is the fit before levels were dropped;
     `note` stands in the plot (`provisional`).
     """
-    scene = curve_scene(fit, wells, samples, points=points, band=True)
+    scene = curve_scene(fit, wells, samples, points=points, loose=loose, before=before, band=True)
     title = f"Standard curve {analyte}".strip()
     reason = ""
     if fit is None or not fit.converged:
-        reason = no_curve_reason(fit, qc or Qc(profile="", rules=()))
+        reason = f"No curve: {no_curve_reason(fit, qc or Qc(profile='', rules=()))}"
+    elif fit.reason:
+        reason = f"Curve rejected: {fit.reason}"
     if scene is None:
-        return svg(WIDTH, HEIGHT, title, f"No curve: {reason}.", _notice(reason))
-    frame = Frame(54, 24, WIDTH - 54 - 18, HEIGHT - 24 - 64, scene.x, scene.y)
+        return svg(WIDTH, HEIGHT, title, f"{reason}.", _notice(reason))
+    left = left_of(scene.y)
+    frame = Frame(left, _TOP, WIDTH - left - _RIGHT, HEIGHT - _TOP - _BELOW, scene.x, scene.y)
+    keys = _legend(scene)
+    rows = rows_of([_key_width(words) for _, words in keys], WIDTH - left)
     x_label = ", ".join(part for part in (analyte, scene.unit) if part) or "concentration"
     return svg(
         WIDTH,
-        HEIGHT,
+        HEIGHT + _ROW * (len(rows) - 1),
         title,
         _in_words(scene, fit, reason),
         frame.grid(),
         frame.axes(x_label, response),
         *_layers(frame, scene, named),
-        _headline(reason),
+        _drawn_legend(frame, keys, rows),
+        _headline(frame, reason),
         tag("text", note, x=frame.left + 12, y=frame.top + 18, fill=QUIET) if note else "",
     )
 
@@ -62,52 +76,64 @@ def _layers(frame: Frame, scene: CurveScene, named: bool) -> tuple[Markup, ...]:
     return (
         _limits(frame, scene),
         _band(frame, scene),
+        _before(frame, scene),
         _line(frame, scene),
         _unknowns(frame, scene.unknowns, named),
         _replicates(frame, scene),
-        _legend(frame, scene),
     )
 
 
 def _in_words(scene: CurveScene, fit: Fit | None, reason: str) -> str:
     points = counted(len(scene.replicates), "standard point")
-    words = f"{points} over {nominal(scene.x.low)} to {nominal(scene.x.high)} {scene.unit}".strip()
+    doses = [mark.x for mark in scene.replicates] or [scene.x.low, scene.x.high]
+    words = f"{points} over {nominal(min(doses))} to {nominal(max(doses))} {scene.unit}".strip()
     if reason:
-        return f"No curve: {reason}. {words}."
+        return f"{reason}. {words}."
     model = fit.model if fit is not None else ""
     on = sum(unknown.side == "on" for unknown in scene.unknowns)
     beyond = len(scene.unknowns) - on
-    return f"{model} curve, {words}; {counted(on, 'sample')} on the curve, {beyond} beyond it."
+    words = f"{model} curve, {words}; {counted(on, 'sample')} on the curve, {beyond} beyond it"
+    return (
+        f"{words}; dashed: the curve before levels were dropped." if scene.before else f"{words}."
+    )
 
 
-def _headline(reason: str) -> Markup:
+def _headline(frame: Frame, reason: str) -> Markup:
+    """Above the plot, where a curve that holds has its limits; the description has it whole."""
     if not reason:
         return Markup("")
-    words = f"No curve: {reason}"
-    short = words if len(words) <= _HEADLINE else words[: _HEADLINE - 1] + "…"
-    return tag("text", short, x=54, y=15, fill=INK, font_weight=600)
+    short = fitting(reason, 11, WIDTH - frame.left - 8, bold=True)
+    return tag("text", short, x=frame.left, y=15, fill=INK, font_weight=600)
 
 
 def _notice(reason: str) -> Markup:
     text = tag("text", "No curve", x=WIDTH / 2, y=HEIGHT / 2 - 8, font_size=15, font_weight=600)
-    why = tag("text", reason[:_HEADLINE], x=WIDTH / 2, y=HEIGHT / 2 + 14, fill=QUIET)
-    return tag("g", text, why, text_anchor="middle", fill=INK)
+    why = fitting(reason.removeprefix("No curve: "), 11, WIDTH - 40)
+    told = tag("text", why, x=WIDTH / 2, y=HEIGHT / 2 + 14, fill=QUIET)
+    return tag("g", text, told, text_anchor="middle", fill=INK)
 
 
 def _limits(frame: Frame, scene: CurveScene) -> Markup:
+    """LLOQ and ULOQ with their names over them, moved apart where they would touch."""
     parts = []
-    for name, limit in (("LLOQ", scene.lloq), ("ULOQ", scene.uloq)):
+    end = WIDTH - 4.0
+    for name, limit in (("ULOQ", scene.uloq), ("LLOQ", scene.lloq)):
         if limit is not None:
             x = frame.x(limit)
             data = f"M{number(x)} {number(frame.top)}V{number(frame.bottom)}"
             parts.append(tag("path", d=data, stroke=QUIET, stroke_dasharray="3 3"))
-            label = f"{name} {nominal(limit)}"
-            parts.append(tag("text", label, x=x, y=frame.top - 6, text_anchor="middle"))
-    return tag("g", *parts, fill=QUIET, font_size=10)
+            label = f"{name} {figure(amount(limit))}"
+            width = width_of(label, _SMALL)
+            start = min(x - width / 2, end - width)
+            parts.append(tag("text", label, x=start, y=frame.top - 6))
+            end = start - 8
+    return tag("g", *parts, fill=QUIET, font_size=_SMALL)
 
 
 def _band(frame: Frame, scene: CurveScene) -> Markup:
     data = ""
+    if scene.rejected:
+        return Markup("")
     for points in ([scene.at_zero] if scene.at_zero else [], scene.curve):
         upper = [(frame.x(p.x), frame.y(p.high)) for p in points if p.high is not None]
         lower = [(frame.x(p.x), frame.y(p.low)) for p in points if p.low is not None]
@@ -127,7 +153,16 @@ def _line(frame: Frame, scene: CurveScene) -> Markup:
     if scene.at_zero is not None:
         data += f"M{number(frame.left)} {number(frame.y(scene.at_zero.y))}"
         data += f"H{number(_stub_end(frame))}"
+    if scene.rejected:
+        return tag("path", d=data, stroke=QUIET, stroke_dasharray="7 4", fill="none")
     return tag("path", d=data, stroke=CURVE, stroke_width=2, fill="none")
+
+
+def _before(frame: Frame, scene: CurveScene) -> Markup:
+    """The curve that failing levels had their say in."""
+    data = path((frame.x(point.x), frame.y(point.y)) for point in scene.before)
+    dashed = tag("path", d=data, stroke=INK, stroke_dasharray="2 4", fill="none")
+    return dashed if data else Markup("")
 
 
 def _replicates(frame: Frame, scene: CurveScene) -> Markup:
@@ -179,30 +214,55 @@ def _shape(frame: Frame, unknown: Unknown) -> str:
     return f"M{number(x + 7)} {number(y - 4)}l-7 4l7 4z"
 
 
-def _legend(frame: Frame, scene: CurveScene) -> Markup:
-    """One row below the plot, where no curve of whatever shape can run through it."""
-    dot = tag("path", d="M6 0h0", stroke=INK, stroke_width=6, stroke_linecap="round")
-    rows: list[tuple[Markup, str]] = [(dot, "standard")]
+def _legend(scene: CurveScene) -> list[tuple[Markup, str]]:
+    """What each mark on the picture is, for the marks that occur."""
+    return [*_standard_keys(scene), *_curve_keys(scene), *_sample_keys(scene)]
+
+
+def _standard_keys(scene: CurveScene) -> Iterator[tuple[Markup, str]]:
+    if any(not mark.masked for mark in scene.replicates):
+        dot = tag("path", d="M6 0h0", stroke=INK, stroke_width=6, stroke_linecap="round")
+        yield dot, "standard"
     if any(mark.masked for mark in scene.replicates):
-        rows.append((tag("path", d="M2-4l8 8m-8 0l8-8", stroke=INK), "standard left out"))
-    if scene.curve:
-        rows.append(_curve_key(any(point.low is not None for point in scene.curve)))
+        yield tag("path", d="M2-4l8 8m-8 0l8-8", stroke=INK), "standard left out"
+
+
+def _sample_keys(scene: CurveScene) -> Iterator[tuple[Markup, str]]:
     sides = {unknown.side for unknown in scene.unknowns}
     if "on" in sides:
-        rows.append((tag("path", d="M6-4l4 4-4 4-4-4z", stroke=UNKNOWN), "sample"))
+        yield tag("path", d="M6-4l4 4-4 4-4-4z", stroke=UNKNOWN), "sample"
     if sides - {"on"}:
-        rows.append((tag("path", d="M3-4l7 4l-7 4z", stroke=UNKNOWN), "sample beyond the range"))
-    parts, x = [], frame.left
-    for mark, words in rows:
-        label = tag("text", words, x=19, y=4, fill=INK)
-        parts.append(tag("g", mark, label, transform=f"translate({number(x)} {HEIGHT - 10})"))
-        x += 36 + len(words) * _LETTER
-    return tag("g", *parts, fill="none", font_size=10)
+        yield tag("path", d="M3-4l7 4l-7 4z", stroke=UNKNOWN), "sample beyond the range"
 
 
-def _curve_key(band: bool) -> tuple[Markup, str]:
+def _curve_keys(scene: CurveScene) -> Iterator[tuple[Markup, str]]:
     line = tag("path", d="M-2 0h16", stroke=CURVE, stroke_width=2)
-    if not band:
-        return line, "curve"
-    shade = tag("path", d="M-2-5h16v10h-16z", fill=CURVE, fill_opacity="0.16")
-    return join([shade, line]), "curve with 95 % band"
+    if scene.curve and scene.rejected:
+        yield tag("path", d="M-2 0h16", stroke=QUIET, stroke_dasharray="7 4"), "rejected curve"
+    elif any(point.low is not None for point in scene.curve):
+        shade = tag("path", d="M-2-5h16v10h-16z", fill=CURVE, fill_opacity="0.16")
+        yield join([shade, line]), "curve with 95 % band"
+    elif scene.curve:
+        yield line, "curve"
+    if scene.before:
+        dashed = tag("path", d="M-2 0h16", stroke=INK, stroke_dasharray="2 4")
+        yield dashed, "before levels were dropped"
+
+
+def _key_width(words: str) -> float:
+    return _WORDS_AT + width_of(words, _SMALL) + _APART
+
+
+def _drawn_legend(
+    frame: Frame, keys: Sequence[tuple[Markup, str]], rows: Sequence[Sequence[tuple[int, float]]]
+) -> Markup:
+    """Below the plot, where no curve of whatever shape can run through it."""
+    parts = []
+    for line, row in enumerate(rows):
+        y = HEIGHT - 10 + _ROW * line
+        for index, x in row:
+            mark, words = keys[index]
+            label = tag("text", words, x=_WORDS_AT, y=4, fill=INK)
+            place = f"translate({number(frame.left + x)} {number(y)})"
+            parts.append(tag("g", mark, label, transform=place))
+    return tag("g", *parts, fill="none", font_size=_SMALL)

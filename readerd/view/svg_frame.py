@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from readerd.view.axis import BREAK_AT, LOG_FROM, BrokenLogAxis, LinearAxis
 from readerd.view.markup import Markup, join, number, tag
 from readerd.view.palette import INK, QUIET, RULE
+from readerd.view.svg_text import figure, fitting, width_of
+
+# Of tick labels and of the axes' names.
+SIZE = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,7 @@ class Frame:
     height: float
     x_axis: BrokenLogAxis
     y_axis: LinearAxis
+    most_ticks: int = 8  # on the x axis
 
     @property
     def bottom(self) -> float:
@@ -40,7 +45,9 @@ class Frame:
 
     def axes(self, x_label: str, y_label: str) -> Markup:
         """Lines, ticks and labels."""
-        turned = f"translate({number(self.left - 38)} {number(self.top + self.height / 2)})"
+        turned = f"translate({number(self.left - self._y_room())} {number(self._middle())})"
+        x_name = fitting(x_label, SIZE, self.width + 30)
+        y_name = fitting(y_label, SIZE, self.height + 30)
         return join(
             [
                 self._lines(),
@@ -48,17 +55,20 @@ class Frame:
                 tag(
                     "g",
                     *self._x_labels(),
-                    tag("text", x_label, x=self.left + self.width / 2, y=self.bottom + 34),
-                    tag(
-                        "text",
-                        y_label,
-                        transform=f"{turned}rotate(-90)",
-                    ),
+                    tag("text", x_name, x=self.left + self.width / 2, y=self.bottom + 34),
+                    tag("text", y_name, transform=f"{turned}rotate(-90)"),
                     text_anchor="middle",
                     fill=INK,
                 ),
             ]
         )
+
+    def _middle(self) -> float:
+        return self.top + self.height / 2
+
+    def _y_room(self) -> float:
+        """From the axis to the base line of its name: past the widest tick label."""
+        return y_label_width(self.y_axis) + 14
 
     def _lines(self) -> Markup:
         data = f"M{number(self.left)} {number(self.top)}V{number(self.bottom)}"
@@ -66,9 +76,11 @@ class Frame:
             data += f"H{number(self.left + BREAK_AT * self.width)}"
             data += f"M{number(self.left + (LOG_FROM - 0.01) * self.width)} {number(self.bottom)}"
         data += f"H{number(self.right)}"
-        for tick in self.x_axis.ticks():
+        for tick in self.x_axis.ticks(self.most_ticks):
             x = self.left + tick.at * self.width
             data += f"M{number(x)} {number(self.bottom)}v{5 if tick.label else 3}"
+        for tick in self.y_axis.ticks():
+            data += f"M{number(self.left)} {number(self.bottom - tick.at * self.height)}h-4"
         if self.x_axis.zero:
             for share in (BREAK_AT, LOG_FROM - 0.01):
                 x = self.left + share * self.width
@@ -77,13 +89,27 @@ class Frame:
 
     def _x_labels(self) -> list[Markup]:
         return [
-            tag("text", tick.label, x=self.left + tick.at * self.width, y=self.bottom + 17)
-            for tick in self.x_axis.ticks()
+            tag("text", figure(tick.label), x=self.left + tick.at * self.width, y=self.bottom + 17)
+            for tick in self.x_axis.ticks(self.most_ticks)
             if tick.label
         ]
 
     def _y_labels(self) -> list[Markup]:
         return [
-            tag("text", tick.label, x=self.left - 7, y=self.bottom - tick.at * self.height + 4)
+            tag(
+                "text",
+                figure(tick.label),
+                x=self.left - 7,
+                y=self.bottom - tick.at * self.height + 4,
+            )
             for tick in self.y_axis.ticks()
         ]
+
+
+def y_label_width(axis: LinearAxis) -> float:
+    return max(width_of(figure(tick.label), SIZE) for tick in axis.ticks())
+
+
+def left_of(axis: LinearAxis) -> float:
+    """Room left of a plot for the y axis: its ticks, their labels and its name."""
+    return y_label_width(axis) + 28

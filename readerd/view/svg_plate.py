@@ -1,22 +1,24 @@
 """The plate as SVG: wells in the colour and number of their density, or their reason."""
 
-from textwrap import wrap
-
 from readerd.assay.result import Wells
 from readerd.view.markup import Markup, number, svg, tag
 from readerd.view.palette import BAD, INK, QUIET, RULE, UNKNOWN, heat
 from readerd.view.plate_picture import Cell, Layer, PlatePicture, plate_picture
 from readerd.view.rounding import od
+from readerd.view.svg_text import figure, fitting, lines_of
 from readerd.view.words import EMPTY, counted
 
-_LEFT, _TOP = 22, 40
+_LEFT, _TOP, _RIGHT = 22, 40, 10
 # Room for the colour scale below the wells, and for each line of the legend.
-_SCALE, _LINE = 25, 11
-# Mean width of a letter of the legend.
-_LETTER = 4.3
+_SCALE, _LINE = 22, 12
+_SMALL = 10
 _PITCH = {96: 30.0, 384: 16.0}
+# Font size of a well's number as a share of the pitch, by how many letters it has.
+_WRITING = {3: 0.37, 4: 0.35, 5: 0.3}
 _BAR_STEPS = 16
 _RING = "#8a94a3"
+# Behind the standards; black writing and every colour of the ramp stand out from it.
+_GROUND = "#d3d9e1"
 
 
 def plate_svg(wells: Wells | None, layer: Layer = "corrected", *, title: str = "") -> str:
@@ -27,21 +29,46 @@ def plate_svg(wells: Wells | None, layer: Layer = "corrected", *, title: str = "
         text = tag("text", "no plate was delivered", x=200, y=120, text_anchor="middle", fill=INK)
         return svg(400, 240, heading, "No plate was delivered.", text)
     pitch = _PITCH[picture.format.size]
-    width = _LEFT + picture.format.columns * pitch + 10
+    width = _LEFT + picture.format.columns * pitch + _RIGHT
     below = _TOP + picture.format.rows * pitch
-    notes = wrap(_notes(picture), int((width - _LEFT) / _LETTER))
+    notes = lines_of(_notes(picture), _SMALL, width - _LEFT - 4)
+    unit = "" if picture.per_od == 1 else f", {picture.per_od} × OD"
     return svg(
         width,
-        below + _SCALE + _LINE * len(notes),
+        below + _SCALE + _LINE * len(notes) + 2,
         heading,
         _in_words(picture),
-        tag("text", heading, x=_LEFT, y=14, fill=INK, font_weight=600, font_size=12),
+        _heading(heading + unit, width),
         _outline(picture, pitch),
+        _grounds(picture, pitch),
         _names(picture, pitch),
         _wells(picture, pitch),
-        _scale(picture, below + 18),
-        _legend(notes, below + _SCALE + 8),
+        _scale(picture, below + 16),
+        _legend(notes, below + _SCALE + 9),
     )
+
+
+def _heading(text: str, width: float) -> Markup:
+    short = fitting(text, 12, width - _LEFT, bold=True)
+    return tag("text", short, x=_LEFT, y=14, fill=INK, font_weight=600, font_size=12)
+
+
+def _grounds(picture: PlatePicture, pitch: float) -> Markup:
+    """Grey behind the standards and blanks, a frame around the controls."""
+    grounds = {"standard": "", "control": ""}
+    for index, cell in enumerate(picture.cells):
+        role = "standard" if cell.role == "blank" else cell.role
+        if role in grounds:
+            row, column = divmod(index, picture.format.columns)
+            x, y = _LEFT + column * pitch, _TOP + row * pitch
+            side = number(pitch)
+            grounds[role] += f"M{number(x)} {number(y)}h{side}v{side}h-{side}z"
+    parts = []
+    if grounds["standard"]:
+        parts.append(tag("path", d=grounds["standard"], fill=_GROUND))
+    if grounds["control"]:
+        parts.append(tag("path", d=grounds["control"], fill="none", stroke=QUIET))
+    return tag("g", *parts) if parts else Markup("")
 
 
 def _in_words(picture: PlatePicture) -> str:
@@ -79,11 +106,13 @@ def _names(picture: PlatePicture, pitch: float) -> Markup:
 
 def _wells(picture: PlatePicture, pitch: float) -> Markup:
     drawn = []
+    letters = max((len(_written(picture, cell)) for cell in picture.cells), default=4)
     for index, cell in enumerate(picture.cells):
         row, column = divmod(index, picture.format.columns)
         x, y = _LEFT + (column + 0.5) * pitch, _TOP + (row + 0.5) * pitch
         drawn.append(_well(picture, cell, (x, y), pitch))
-    return tag("g", *drawn, text_anchor="middle", font_size=number(pitch * 0.3))
+    size = pitch * _WRITING.get(letters, 0.37 if letters < 3 else 0.26)
+    return tag("g", *drawn, text_anchor="middle", font_size=number(size))
 
 
 def _well(picture: PlatePicture, cell: Cell, at: tuple[float, float], pitch: float) -> Markup:
@@ -96,14 +125,22 @@ def _well(picture: PlatePicture, cell: Cell, at: tuple[float, float], pitch: flo
         r=pitch * 0.46,
         fill=fill,
         stroke=stroke,
-        stroke_width=2 if cell.odd else 0.7,
+        stroke_width=pitch * 0.08 if cell.odd else 0.7,
         stroke_dasharray="3 2" if cell.missing and cell.role != "empty" else None,
     )
-    label = tag("text", _written(picture, cell), x=x, y=y + pitch * 0.11, fill=ink)
-    reach = pitch * 0.32
-    strike = f"M{number(x - reach)} {number(y + reach)}l{number(2 * reach)}-{number(2 * reach)}"
-    lines = [tag("path", d=strike, stroke=BAD, stroke_width="1.5")] if cell.masked else []
+    label = tag("text", _written(picture, cell), x=x, y=y + pitch * 0.115, fill=ink)
+    lines = _strike(at, pitch * 0.32) if cell.masked else []
     return tag("g", tag("title", _told(cell)), circle, *lines, label)
+
+
+def _strike(at: tuple[float, float], reach: float) -> list[Markup]:
+    """Through a masked well, with a pale edge that shows on dark colours."""
+    x, y = at
+    data = f"M{number(x - reach)} {number(y + reach)}l{number(2 * reach)}-{number(2 * reach)}"
+    return [
+        tag("path", d=data, stroke="#fff", stroke_width="3.5"),
+        tag("path", d=data, stroke=BAD, stroke_width="1.5"),
+    ]
 
 
 def _colours(picture: PlatePicture, cell: Cell) -> tuple[str, str, str]:
@@ -116,16 +153,15 @@ def _colours(picture: PlatePicture, cell: Cell) -> tuple[str, str, str]:
 
 
 def _written(picture: PlatePicture, cell: Cell) -> str:
-    large = picture.format.size <= 96
     if cell.value is not None:
-        return od(cell.value, picture.decimals if large else 1)
+        return figure(od(cell.value * picture.per_od, picture.decimals))
     mark = cell.missing
-    return "" if mark is None else (mark.short if large else mark.letter)
+    return "" if mark is None else (mark.short if picture.format.size <= 96 else mark.letter)
 
 
 def _told(cell: Cell) -> str:
     value = od(cell.value) if cell.value is not None else ""
-    reason = cell.missing.meaning if cell.missing else ""
+    reason = cell.missing.meaning if cell.missing else ", ".join(cell.odd)
     masked = "masked" if cell.masked else ""
     return " ".join(part for part in (cell.well, cell.position, value, reason, masked) if part)
 
@@ -154,20 +190,26 @@ def _scale(picture: PlatePicture, y: float) -> Markup:
     return tag("g", *bars, frame, *texts, fill=QUIET, font_size=10)
 
 
-def _notes(picture: PlatePicture) -> str:
+def _notes(picture: PlatePicture) -> list[str]:
     small = picture.format.size > 96
-    notes = [
+    roles = picture.roles()
+    notes = []
+    if roles & {"standard", "blank"}:
+        notes.append("grey ground: standard or blank" if "blank" in roles else "grey: standard")
+    if "control" in roles:
+        notes.append("framed: control")
+    notes += [
         f"{mark.letter if small else mark.short} {mark.meaning}"
         for mark in picture.legend()
         if mark is not EMPTY
     ]
-    if any(cell.odd for cell in picture.cells):
-        notes.append("thick ring: flagged")
+    if picture.oddities():
+        notes.append(f"thick ring: {', '.join(picture.oddities())}")
     if any(cell.masked and cell.value is not None for cell in picture.cells):
         notes.append("struck: masked")
-    return " · ".join(notes)
+    return notes
 
 
 def _legend(lines: list[str], y: float) -> Markup:
     texts = [tag("text", line, x=_LEFT, y=y + _LINE * index) for index, line in enumerate(lines)]
-    return tag("g", *texts, fill=INK, font_size=9) if lines else Markup("")
+    return tag("g", *texts, fill=INK, font_size=_SMALL) if lines else Markup("")

@@ -15,6 +15,7 @@ from readerd.view.markup import escape, path, tag
 from readerd.view.palette import STEPS, heat, luminance
 from readerd.view.scene import curve_scene
 from readerd.view.svg import curve_svg, plate_svg, recovery_svg, residual_svg
+from readerd.view.svg_text import width_of
 
 NS = {"s": "http://www.w3.org/2000/svg"}
 NO_NUMBER = re.compile(r"\b(nan|NaN|inf|None)\b")
@@ -85,9 +86,11 @@ def test_a_flagged_well_stands_out_without_colour(good: PlateResult) -> None:
     flags = ((Flag.REFERENCE_HIGH,), *good.wells.flags[1:])
     root = ET.fromstring(plate_svg(replace(good.wells, flags=flags)))
     widths = [circle.get("stroke-width") for circle in root.iterfind(".//s:circle", NS)]
-    assert widths[0] == "2"
+    assert widths[0] == "2.4"
     assert set(widths[1:]) == {"0.7"}
-    assert "thick ring: flagged" in "".join(root.itertext())
+    assert "thick ring: reference high" in "".join(root.itertext())
+    # what is odd at 570 nm is not odd at 450 nm
+    assert "thick ring" not in plate_svg(replace(good.wells, flags=flags), "measurement")
 
 
 def test_all_standards_and_samples_are_on_the_picture(good: PlateResult) -> None:
@@ -248,10 +251,10 @@ def test_a_long_legend_wraps_inside_the_picture(good: PlateResult) -> None:
     root = ET.fromstring(
         plate_svg(replace(good.wells, flags=flags, corrected=corrected, masked=masked))
     )
-    legend = [g for g in root.iterfind(".//s:g", NS) if g.get("font-size") == "9"]
+    legend = [g for g in root.iterfind(".//s:g", NS) if g.get("font-size") == "10"]
     lines = [text.text or "" for text in legend[-1]]
-    assert len(lines) == 2
-    assert all(len(line) * 4.3 <= float(root.get("width", "0")) for line in lines)
+    assert len(lines) >= 2
+    assert all(width_of(line, 10) <= float(root.get("width", "0")) - 22 for line in lines)
     height = float(root.get("height", "0"))
     assert all(float(text.get("y", "0")) < height for text in legend[-1])
     for words in ("saturated", "unreadable", "not measured", "no value", "masked"):
