@@ -26,6 +26,10 @@ FINITE = st.floats(min_value=-1e300, max_value=1e300).filter(lambda x: x == 0 or
         (-0.0, "0"),
         (-3.14159, "-3.14"),
         (1.5e-7, "1.50e-7"),
+        (1.5e-4, "0.000150"),
+        (1.5e-5, "1.50e-5"),
+        (12345678.9, "12345679"),
+        (123456789.0, "1.23e8"),
         (2.25e12, "2.25e12"),
         (None, "–"),
     ],
@@ -55,10 +59,30 @@ def test_rounding_twice_is_rounding_once(value: float) -> None:
         (0.0, "0"),
         (1e-6, "1e-6"),
         (2.5e-7, "2.5e-7"),
+        (123456.7, "123457"),
+        (1.234567, "1.23457"),
+        (1e12, "1e12"),
     ],
 )
 def test_what_a_person_wrote_stays_as_written(value: float, text: str) -> None:
     assert rounding.nominal(value) == text
+
+
+def test_other_figures_have_their_own_digits() -> None:
+    assert [rounding.od(v) for v in (1.23456, None)] == ["1.235", "–"]
+    assert rounding.od(1.23456, 4) == "1.2346"
+    assert [rounding.percent(v) for v in (12.34, -0.04, None)] == ["12.3", "0.0", "–"]
+    assert rounding.percent(12.34, 0) == "12"
+    assert [rounding.signed_percent(v) for v in (3.14, -3.16, None)] == ["+3.1", "-3.2", "–"]
+    assert [rounding.quantity(v) for v in (6.0, 0.1234, 66.6, 1234.0, None)] == [
+        "6",
+        "0.123",
+        "66.6",
+        "1234",
+        "–",
+    ]
+    assert [rounding.statistic(v) for v in (0.99987, 11.2, None)] == ["0.9999", "11.20", "–"]
+    assert [rounding.factor(v) for v in (2.0, 2.5, 100.0)] == ["2", "2.5", "100"]
 
 
 def test_minus_zero_does_not_exist() -> None:
