@@ -27,10 +27,6 @@ class Judged:
     def accepted(self) -> bool:
         return all(rule.verdict != "fail" for rule in self.rules)
 
-    @property
-    def failing(self) -> tuple[Level, ...]:
-        return tuple(level for level in self.levels if level.passed is False and level.n)
-
 
 def judge_levels(fit: Fit, acceptance: Acceptance) -> Judged:
     """Standards by their recovery. The lowest and the highest that hold are LLOQ and ULOQ.

@@ -14,9 +14,8 @@ from readerd.assay.curve.solve import Rest
 from readerd.assay.curve.straight import fit_line
 from readerd.assay.curve.weights import Variance
 
+# a and d have no bounds to come to
 _RUN_AWAY = {
-    "a": "the lower asymptote runs away",
-    "d": "the upper asymptote runs away",
     "b": "no sigmoid: the slope b runs away",
     "c": "no convergence: no bend within the standards, so c and d run away",
     "g": "5PL not identifiable: g runs away",
