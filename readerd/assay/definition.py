@@ -31,7 +31,14 @@ from readerd.assay.curve.settings import (
     mistake_in,
 )
 from readerd.assay.kit import last_day
-from readerd.assay.layout import BLANK, Binding, Layout, parse_grid, stray_positions
+from readerd.assay.layout import (
+    BLANK,
+    LARGEST_DILUTION,
+    Binding,
+    Layout,
+    parse_grid,
+    stray_positions,
+)
 from readerd.complaint import in_words
 from readerd.errors import ConfigError, Mistake
 
@@ -109,7 +116,7 @@ class _LayoutSection(_Section):
 
 class _SampleSection(_Section):
     id: Text | None = None
-    dilution: Positive = 1.0
+    dilution: Annotated[float, Field(gt=0, le=LARGEST_DILUTION)] = 1.0
 
 
 class _File(_Section):
@@ -167,7 +174,8 @@ def load_assay(text: str, source: str) -> Assay:
     try:
         raw = tomllib.loads(text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}"))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(source, (Mistake("", f"not TOML: {error}"),)) from error
+        what = f"not TOML: {error}; text stands in quotes, numbers have a decimal point"
+        raise ConfigError(source, (Mistake("", what),)) from error
     mistakes: list[Mistake] = []
     file: _File | None = None
     try:

@@ -171,7 +171,7 @@ def parse_grid(text: str, format: int) -> tuple[tuple[str | None, ...], tuple[Mi
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and re.match(r"\s*\ufeff?well\s*[,;\t]", lines[0], re.I):
         return _from_list(text, plate)
-    rows = _without_headings([_cells(line) for line in lines], plate)
+    rows = _without_headings(_without_margin([_cells(line) for line in lines], plate), plate)
     positions: list[str | None] = [None] * plate.size
     mistakes: list[Mistake] = []
     if (other := _other_format(rows, plate)) is not None:
@@ -222,6 +222,13 @@ def _cells(line: str) -> list[str]:
         if sign in line:
             return [cell.strip() for cell in line.split(sign)]
     return line.split()
+
+
+def _without_margin(rows: list[list[str]], plate: PlateFormat) -> list[list[str]]:
+    """The rows without the empty cells that a spreadsheet leaves on the right."""
+    letters = [well_name(row, 0)[0] for row in range(plate.rows)]
+    width = plate.columns + ([row[0] for row in rows[-plate.rows :]] == letters)
+    return [row if any(row[width:]) else row[:width] for row in rows]
 
 
 def _without_headings(rows: list[list[str]], plate: PlateFormat) -> list[list[str]]:

@@ -126,6 +126,9 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    except FileExistsError:
+        what = f"cannot be written: {path.parent} is a file, not a folder"
+        raise InputError(str(path), Mistake("", what)) from None
     except OSError as error:
         raise InputError(str(path), Mistake("", f"cannot be written: {error.strerror}")) from None
 

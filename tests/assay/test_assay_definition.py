@@ -132,6 +132,9 @@ def test_every_mistake_at_once_with_its_path() -> None:
         ('expires = ""', 'expires = "31.01.2027"', "kit.expires: write the day as 2027-01-31"),
         ('expires = ""', 'expires = "2027-13"', "or the month as 2027-01, not '2027-13'"),
         ("fixed = {}", "fixed = { g = 1.0 }", "curve: 4pl has no parameter g to fix"),
+        ("fixed = {}", "fixed = { q = 1.0 }", "curve.fixed.q: must be 'a', 'b'"),
+        ("S1 S1 QL", "s1 S1 QL", "layout.plate row A column 1: s1 is not in layout.standards"),
+        ("# U1 =", "U1 = { dilution = 1e300 } #", "samples.U1.dilution: must be at most 1000000000000"),
         ("fixed = {}", "fixed = { b = 0.0 }", "curve: b can only be fixed above 0, not at 0"),
         (
             "fixed = {}",
@@ -169,6 +172,12 @@ def test_the_zero_standard_must_exist_to_be_subtracted() -> None:
     assert "needs a standard with concentration 0" in mistakes_of(text)[0]
 
 
+def test_alternatives_need_a_reference_to_stand_in_for() -> None:
+    alternatives = ("reference_alternatives_nm = []", "reference_alternatives_nm = [630]")
+    text = changed(("reference_nm = 570 ", "reference_nm = 0 "), alternatives)
+    assert "stand in for a reference_nm, which is 0" in mistakes_of(text)[0]
+
+
 def as_positions(text: str, format: int = 96) -> tuple[str | None, ...]:
     positions, mistakes = parse_grid(text, format)
     assert mistakes == ()
@@ -183,6 +192,8 @@ def test_grids_as_text_as_csv_and_as_lists_are_the_same() -> None:
     heading = "," + ",".join(str(column + 1) for column in range(12))
     lettered = [",".join([letter, *row]) for letter, row in zip("ABCDEFGH", rows, strict=True)]
     assert as_positions("\n".join([heading, *lettered])) == plain
+    assert as_positions("\n".join(f"{line},," for line in [heading, *lettered])) == plain
+    assert as_positions("\n".join(f"{','.join(row)},," for row in rows)) == plain
     listed = ["well;position"]
     listed += [
         f"{w[0]}{int(w[1:]):02d};{p}" for w, p in zip(il6().layout.wells, plain, strict=True)
