@@ -19,7 +19,7 @@ from readerd.assay.low_end import judge_low_end
 from readerd.assay.qc import judge_controls, judge_levels, rejection, replicate_rules
 from readerd.assay.result import Fit, Flag, Level, Rule, Sample
 from readerd.assay.saying import Range, say
-from tests.assay.plates import clean_plate, il6, result
+from tests.assay.plates import WELLS, clean_plate, il6, il6_with, result
 
 PLAIN = Variance("none", 1.0, 0.0, 0.0)
 
@@ -221,6 +221,32 @@ def test_replicates_of_samples_are_judged_by_their_flag() -> None:
 def test_a_rejection_names_what_failed_and_nothing_else() -> None:
     found = judge_levels(leveled(dict.fromkeys((1.0, 2.0, 3.0), 1.0), 140.0), Acceptance())
     assert rejection(found) == "levels-passing 0, needs 6; levels-passing-pct 0, needs 75"
+
+
+@pytest.mark.parametrize(
+    ("min_levels", "pct", "allowed"),
+    # of seven levels: ceil(7 · pct / 100) have to stay; after the third none fails any more
+    [(2, 100, 0), (2, 75, 1), (2, 70, 2), (2, 57.2, 2), (2, 57, 3), (6, 1, 1), (2, 1, 3)],
+)
+def test_as_many_levels_are_dropped_as_the_profile_can_spare(
+    min_levels: int, pct: float, allowed: int
+) -> None:
+    measurement, reference = clean_plate(noise=0.005)
+    errors = {"S2": 0.75, "S4": 1.5, "S6": 0.6}
+    for well, name in zip(WELLS, il6().layout.positions, strict=True):
+        od, base = measurement[well], reference[well]
+        assert isinstance(od, float)
+        assert isinstance(base, float)
+        measurement[well] = base + (od - base) * errors.get(str(name), 1.0)
+    limits = {"min_levels": min_levels, "min_levels_passing_pct": pct, "drop_failing_levels": True}
+    found = result(measurement, reference, il6_with(acceptance=limits))
+    assert found.fit is not None
+    dropped = [level for level in found.fit.levels if level.masked]
+    assert len(dropped) == allowed
+    # the worst goes first: what cannot be read back at all, then the largest deviation
+    assert [level.position for level in dropped] == ["S1", "S2", "S7"][:allowed]
+    assert all((level.masked or "").startswith("dropped: ") for level in dropped)
+    assert (Flag.LEVEL_DROPPED in found.flags) is (allowed > 0)
 
 
 @pytest.mark.parametrize("rising", [True, False])

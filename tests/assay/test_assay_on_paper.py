@@ -223,6 +223,31 @@ def test_scatter_without_a_slope_is_no_curve(model: Model) -> None:
         assert f"(p = {betainc(11, 0.5, 1 - share):.2g})" in (plain.reason or "")
 
 
+def test_what_cannot_be_a_curve_is_refused_at_its_limits() -> None:
+    def reason(x: list[float], span: float, **choice: float) -> str:
+        y = [0.1, 0.1 + 0.2 * span, 0.1 + 0.5 * span, 0.1 + 0.8 * span, 0.1 + span]
+        return fit_standards(x, y, CurveSettings(**choice)).fit.reason or ""  # type: ignore[arg-type]
+
+    x = [1.0, 2.0, 4.0, 8.0, 16.0]
+    # 0.2 OD, or five times s0 where that is more
+    assert [bool(reason(x, span)) for span in (0.199, 0.201)] == [True, False]
+    assert [bool(reason(x, span, s0=0.1)) for span in (0.499, 0.501)] == [True, False]
+    assert [bool(reason(x, span, min_span=0.6)) for span in (0.599, 0.601)] == [True, False]
+    wide = [[1e-12 * edge, 1e-6, 1e-5, 1e-4, 1.0] for edge in (0.99, 1.01)]
+    assert ["cannot belong to one curve" in reason(doses, 2.0) for doses in wide] == [True, False]
+
+
+def test_loose_standards_are_named_from_the_highest_dose_down() -> None:
+    levels = fit_standards(
+        [1.0, 4.0, 2.0], [0.1, 0.4, 0.2], CurveSettings(model="linear")
+    ).fit.levels
+    assert [(level.position, level.nominal) for level in levels] == [
+        ("S1", 4.0),
+        ("S2", 2.0),
+        ("S3", 1.0),
+    ]
+
+
 def test_what_runs_away_is_named() -> None:
     x = [float(2**k) for k in range(8)]
     step = fit_standards(x, [0.1] * 4 + [2.0] * 4, CurveSettings()).fit

@@ -85,6 +85,18 @@ def test_a_reported_fit_is_the_curve_that_was_fitted(model: Model, fixed: dict[s
             assert numbers(after) == pytest.approx(numbers(before), rel=1e-9), settings
 
 
+def test_dots_are_joined_through_the_levels_that_took_part() -> None:
+    rows = {0.0: (0.7,), 1.0: (0.1,), 2.0: (0.5,), 4.0: ()}
+    given = [
+        LevelData(position=f"S{x}", nominal=x, responses=y, masked=None if y else "dust")
+        for x, y in rows.items()
+    ]
+    settings = CurveSettings(model="point-to-point", zero_standard="exclude")
+    again = curve_of(calibrate(given, settings).fit)
+    assert again is not None
+    assert again.theta.tolist() == [1.0, 2.0, 0.1, 0.5]
+
+
 def test_no_curve_was_fitted_and_none_comes_back() -> None:
     refused = calibrate(levels("4pl")[:3], CurveSettings())
     assert refused.curve is None

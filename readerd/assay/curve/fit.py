@@ -54,7 +54,7 @@ def calibrate(levels: Sequence[LevelData], settings: CurveSettings) -> Calibrati
         warnings = (*warnings, way.surest.text)
     if chosen.curve is None or chosen.rest is None:
         reason = (chosen.reason or "no convergence") + _near_zero(used, settings)
-        refused = report_refusal(settings, ordered, reason, chosen.model, warnings)
+        refused = report_refusal(settings, ordered, reason, warnings)
         return Calibration(refused, None, way)
     fit = report(settings, ordered, used, task.points, chosen.curve, chosen.rest, warnings)
     return Calibration(fit, chosen.curve, way)

@@ -59,11 +59,10 @@ def report_refusal(
     settings: CurveSettings,
     ordered: Sequence[LevelData],
     reason: str,
-    model: str | None = None,
     warnings: tuple[str, ...] = (),
 ) -> Fit:
     """A fit without parameters, with its reason; the levels keep what was seen."""
-    name = model or ("4pl" if settings.model == "auto" else settings.model)
+    name = "4pl" if settings.model == "auto" else settings.model
     return Fit(
         model=name,
         equation=EQUATIONS[name],
