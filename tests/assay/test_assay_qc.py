@@ -373,6 +373,7 @@ def test_a_turned_plate_is_suspected_and_not_corrected(number: int) -> None:
     assert found.curve == "rejected"
     assert found.verdict == "fail"
     assert all(entry.value is None for entry in found.samples)
+    assert rule(found, "orientation").verdict == "fail"
     # masks turn with the plate: these wells hold standards one way and samples the other
     wells = dict.fromkeys(("A1", "A2", "B1", "B2", "C1", "C2"), "dust")
     masked = quantify(il6(), reading(turned[0], turned[1]), reference_nm=570, masks=wells)
