@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from readerd.assay.definition import Assay, load_assay
@@ -116,6 +117,32 @@ def test_a_saturated_well_beside_one_in_range_says_nothing() -> None:
     measurement["E5"] = Unread.SATURATED
     entry = sample(result(measurement, reference), "U11")
     assert (entry.status, entry.qualifier, entry.value) == ("unreadable", None, None)
+
+
+def test_a_masked_saturated_well_says_nothing_of_its_sample() -> None:
+    measurement, reference = simulated_plate(0)
+    plain = sample(result(measurement, reference), "U11")
+    measurement["E5"] = Unread.SATURATED
+    given = reading(measurement, reference)
+    found = quantify(il6(), given, reference_nm=570, masks={"E5": "bubble"})
+    entry = sample(found, "U11")
+    assert (entry.status, plain.status) == ("ok", "ok")
+    assert entry.value == pytest.approx(plain.value, rel=0.2)
+    assert Flag.SINGLE_REPLICATE in entry.flags
+
+
+def test_saturation_at_the_reference_leaves_no_value() -> None:
+    measurement, reference = simulated_plate(0)
+    measurement["E5"], reference["E5"] = 3.9 + 0.2, 3.9
+    reference["E6"] = 3.6
+    found = result(measurement, reference)
+    index = WELLS.index("E6")
+    assert found.wells.corrected[index - 1 : index + 1] == (None, None)
+    assert Flag.SATURATED in found.wells.flags[index]
+    # E6 saturates where no colour is: that says nothing about the dose
+    assert sample(found, "U11").qualifier == ">"
+    measurement["E5"] = 1.0
+    assert sample(result(measurement, reference), "U11").status == "no_reading"
 
 
 def test_photometric_range_of_the_driver_is_heeded() -> None:
@@ -282,6 +309,23 @@ def test_a_blank_can_be_subtracted_and_negative_responses_are_ordinary() -> None
     assert response < 0
     assert sample(found, "U20").value == pytest.approx(144.0, rel=1e-6)
     assert sample(found, "U1").qualifier == "<"
+
+
+def test_the_blank_is_the_mean_of_its_unmasked_wells_and_leaves_every_well() -> None:
+    measurement, reference = clean_plate(noise=0.01, doses={"B": 0.0})
+    measurement["H1"] = 1.0
+    masks = {"H1": "dirt", "C3": "bubble"}
+    found = quantify(
+        blanked_assay(), reading(measurement, reference), reference_nm=570, masks=masks
+    )
+    wells = dict(zip(WELLS, found.wells.corrected, strict=True))
+    blank = wells["H2"]
+    assert blank is not None
+    for corrected, response in zip(found.wells.corrected, found.wells.response, strict=True):
+        assert corrected is not None
+        assert response == corrected - blank
+    low = sample(found, "QL")
+    assert low.mean == pytest.approx(np.mean([wells[well] or 0.0 for well in low.wells]) - blank)
 
 
 def test_without_its_blank_no_well_has_a_response() -> None:
