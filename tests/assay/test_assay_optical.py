@@ -1,7 +1,7 @@
 """The reference wavelength at its limits: what is odd, what is air, what a strip takes along."""
 
 from readerd.assay.result import Flag
-from tests.assay.plates import WELLS, Plate, clean_plate, result, rule, sample
+from tests.assay.plates import WELLS, Plate, clean_plate, il6_with, result, rule, sample
 
 
 def test_of_identical_wells_another_is_odd_only_at_the_fixed_limits() -> None:
@@ -55,3 +55,15 @@ def test_a_sample_that_lost_one_well_with_a_strip_says_both() -> None:
     found = sample(result(measurement, reference), "U15")
     assert found.wells == ("A7", "A8")
     assert found.flags == (Flag.HIGH_CV, Flag.STRIP_ABSENT)
+
+
+def test_on_a_plate_that_varies_the_fixed_limit_counts_and_below_zero_is_always_odd() -> None:
+    measurement, _ = clean_plate()
+    reference: Plate = {well: 0.06 + 0.02 * (-1) ** rank for rank, well in enumerate(WELLS)}
+    reference |= {"C5": 0.099, "C6": 0.101, "D5": -0.001, "D6": 0.001}
+    lenient = il6_with(acceptance={"reference_low_od": -0.5})
+    marks = dict(zip(WELLS, result(measurement, reference, lenient).wells.flags, strict=True))
+    assert {well: flags for well, flags in marks.items() if flags} == {
+        "C6": (Flag.REFERENCE_HIGH,),
+        "D5": (Flag.REFERENCE_LOW,),
+    }
