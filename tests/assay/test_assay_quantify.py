@@ -256,6 +256,22 @@ def test_a_plate_map_that_names_strangers_is_refused(samples: dict[str, Binding]
         )
 
 
+def test_wells_that_the_layout_calls_empty_take_part_in_nothing() -> None:
+    assay = load_assay(il6().text.replace("U30 U30 U38 U38", "U30 U30 .   ."), "two empty")
+    measurement, reference = simulated_plate(0)
+    found = []
+    for odd in (0.038, 0.5, Unread.SATURATED, Unread.NOT_MEASURED):
+        measurement["H11"] = measurement["H12"] = reference["H11"] = reference["H12"] = odd
+        found.append(result(measurement, reference, assay))
+    for one in found:
+        assert one.acquisition == "complete"
+        assert one.qc == found[0].qc
+        assert (one.flags, one.warnings) == (found[0].flags, found[0].warnings)
+        assert one.samples == found[0].samples
+        assert one.wells.flags[-2:] == ((), ())
+        assert one.wells.concentration[-2:] == (None, None)
+
+
 def test_masks_name_wells() -> None:
     with pytest.raises(InputError, match="Z1"):
         quantify(il6(), reading(*simulated_plate(0)), reference_nm=570, masks={"Z1": "dust"})
