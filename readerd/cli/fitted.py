@@ -19,6 +19,16 @@ from readerd.view.words import printable
 
 TextFile = tuple[str, str]  # the text, and its name
 
+# Which option helps, by how a refusal begins. docs/explanation/the-curve.md has them all.
+_HELP = {
+    "the standards span": "--min-span and --s0 set what is needed, in units of the response",
+    "no convergence: no bend": "higher standards, or --model log-log",
+    "the lower asymptote": "lower standards or a zero standard, or --fix a=…",
+    "the upper asymptote": "higher standards, or --fix d=…",
+    "5PL not identifiable": "take --model 4pl or auto",
+    "a standard has no positive response": "another --zero, or another --model",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
@@ -40,13 +50,13 @@ class Fitted:
         return json.dumps(answer, allow_nan=False, ensure_ascii=False)
 
     def svg(self) -> str:
-        return curve_svg(self.fit, points=self.points, response="response")
+        return curve_svg(self.fit, points=self.points, loose=self.unknowns, response="response")
 
     def print_screen(self) -> None:
         """How it was fitted, standards, unknowns; or in one line why there is no curve."""
         fit = self.fit
         if not fit.converged:
-            to_screen(f"no curve: {fit.reason}", *self._notes(*fit.warnings))
+            to_screen(f"no curve: {_with_help(fit.reason or '')}", *self._notes(*fit.warnings))
             return
         to_screen(*fit_lines(fit, self.settings.zero_standard), *self._notes(), "")
         to_screen(standards_table(fit, response="mean", judged=False), *recovery_lines(fit))
@@ -58,6 +68,12 @@ class Fitted:
         for one in self.left_out:
             known = "" if one.concentration is None else f", {nominal(one.concentration)}"
             yield f"  left out: line {one.line}{known}: {printable(one.reason)}"
+
+
+def _with_help(reason: str) -> str:
+    """A refusal with the option that helps, where there is one."""
+    found = next((text for begin, text in _HELP.items() if reason.startswith(begin)), "")
+    return f"{reason}; {found}" if found else reason
 
 
 def fit_file(

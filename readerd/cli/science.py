@@ -48,24 +48,27 @@ MODELS = ["4pl", "5pl", "5pl-mirrored", "auto", "linear", "log-log", "point-to-p
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--model", type=click.Choice(MODELS), default="4pl", show_default=True,
-              help="The curve.")  # fmt: skip
+              help="The curve; auto takes a 5PL only where the standards prove it.")  # fmt: skip
 @click.option("--weighting", type=click.Choice(["variance", "none", "1/y", "1/y^2"]),
               default="variance", show_default=True,
               help="Weights, from the fitted curve.")  # fmt: skip
 @click.option("--s0", type=click.FloatRange(min=0), default=0.005, show_default=True,
               help="variance: w = 1/(s0² + (cv·f)²), s0 in units of the response.")  # fmt: skip
 @click.option("--cv", type=click.FloatRange(min=0), default=0.05, show_default=True,
-              help="variance: see --s0.")  # fmt: skip
+              help="variance: the noise in proportion to the response, see --s0.")  # fmt: skip
 @click.option("--fit-to", type=click.Choice(["wells", "level_means"]), default="wells",
               show_default=True, help="Every well counts, or every level once.")  # fmt: skip
 @click.option("--zero", type=click.Choice(["anchor", "exclude", "subtract"]), default="anchor",
-              show_default=True, help="What a standard of concentration 0 is.")  # fmt: skip
+              show_default=True,
+              help="A standard at 0: a point at x = 0, left out, or subtracted.")  # fmt: skip
 @click.option("--fix", "fixes", multiple=True, metavar="NAME=NUMBER",
-              help="A parameter that is known, such as a=0.")  # fmt: skip
+              help="A parameter that is known, such as a=0; repeatable.")  # fmt: skip
 @click.option("--min-span", type=click.FloatRange(min=0, min_open=True), default=0.2,
-              show_default=True, help="A curve that spans less is refused.")  # fmt: skip
-@click.option("--unknowns", type=FILE, help="CSV with the header id,response.")
-@click.option("--extrapolate", is_flag=True, help="A number outside the range, in its own field.")
+              show_default=True, help="A curve is refused that spans less response.")  # fmt: skip
+@click.option("--unknowns", type=FILE,
+              help="CSV with the header id,response; repeated ids are replicates.")  # fmt: skip
+@click.option("--extrapolate", is_flag=True,
+              help="Also a number outside the standards, in its own field.")  # fmt: skip
 @click.option("--plot", type=FILE, help="Draw the curve into this SVG file.")
 @json_option
 def fit(
@@ -109,7 +112,7 @@ def fit(
               help="Optical densities, CSV with the header well,450,570.")  # fmt: skip
 @click.option("--plate-map", type=FILE, help="CSV with the header position,sample_id,dilution.")
 @click.option("--mask", "masks", multiple=True, metavar="WELL=REASON",
-              help="Leave a well out, and say why.")  # fmt: skip
+              help="Leave a well out, and say why; repeatable.")  # fmt: skip
 @click.option("--plot", type=FILE, metavar="DIR", help="Draw curve, plates and residuals there.")
 @click.option("--report", type=FILE, help="Write the plate's one-page report (HTML).")
 @why_option

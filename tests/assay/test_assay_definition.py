@@ -134,7 +134,7 @@ def test_every_mistake_at_once_with_its_path() -> None:
         ("fixed = {}", "fixed = { g = 1.0 }", "curve: 4pl has no parameter g to fix"),
         ("fixed = {}", "fixed = { q = 1.0 }", "curve.fixed.q: must be 'a', 'b'"),
         ("S1 S1 QL", "s1 S1 QL", "layout.plate row A column 1: s1 is not in layout.standards"),
-        ("# U1 =", "U1 = { dilution = 1e300 } #", "samples.U1.dilution: must be at most 1000000000000"),
+        ("# U1 =", "U1 = { dilution = 1e300 } #", "U1.dilution: must be at most 1000000000000"),
         ("fixed = {}", "fixed = { b = 0.0 }", "curve: b can only be fixed above 0, not at 0"),
         (
             "fixed = {}",

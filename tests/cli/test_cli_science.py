@@ -102,7 +102,7 @@ def test_every_dialect_gives_the_same_curve(text: str, run: Run, tmp_path: Path)
         ("", 2, "the file is empty"),
         ("concentration,response\n300,1.35\n300,1.36\n", 1, "1 distinct standard levels"),
         (re.sub(r",[\d.]+\n", ",0.5\n", standards()), 1, "no curve: "),
-        (re.sub(r",([\d.]+)\n", _tenth, standards()), 1, "span"),
+        (re.sub(r",([\d.]+)\n", _tenth, standards()), 1, "a curve needs 0.2; --min-span and --s0"),
     ],
 )
 def test_what_cannot_be_fitted_is_said_in_one_line(

@@ -63,8 +63,13 @@ class Step:
 
     @property
     def text(self) -> str:
-        size = f"{100.0 * self.share:.2g} % of the span, {self.standard_errors:.2g} standard errors"
+        share, errors = _short(100.0 * self.share), _short(self.standard_errors)
+        size = f"{share} % of the span, {errors} standard errors"
         return f"the level means step back by {size}, from {' to '.join(self.between)}"
+
+
+def _short(number: float) -> str:
+    return f"{number:.0f}" if number >= 10.0 else f"{number:.2g}"
 
 
 @dataclass(frozen=True, slots=True)
