@@ -16,7 +16,7 @@ from readerd.assay.curve.report import cv_pct
 from readerd.assay.definition import Assay
 from readerd.assay.layout import Binding, control_name
 from readerd.assay.result import Flag, Sample
-from readerd.assay.saying import Range, Saying, of_sample, say
+from readerd.assay.saying import Range, Saying, say
 from readerd.assay.wells import WellTable
 
 _UNBOUND = Binding(None)
@@ -113,7 +113,7 @@ def _said(
 
 
 def _flags(assay: Assay, table: WellTable, place: _Place) -> list[Flag]:
-    flags = of_sample(mark for index in place.wells for mark in table.flags[index])
+    flags = [mark for index in place.wells for mark in table.flags[index]]
     cv = cv_pct(place.responses)
     if cv is not None and cv > assay.acceptance.replicate_cv_pct:
         flags.append(Flag.HIGH_CV)

@@ -1,6 +1,5 @@
 """What may be said of one estimate: a value, a side of the range, or neither."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,9 +9,6 @@ from readerd.assay.curve.curve import Curve
 from readerd.assay.curve.inverse import Estimate
 from readerd.assay.curve.models import log_of
 from readerd.assay.result import Flag, Qualifier, Status
-
-# flags of wells that say nothing about the sample they belong to
-_OF_WELLS_ONLY = frozenset({Flag.REFERENCE_HIGH, Flag.REFERENCE_LOW})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +90,6 @@ def say(
     number = estimate.x * dilution if extrapolate else None
     side = "<" if estimate.x < usable.lloq else ">"
     return _outside(usable, side, dilution, extrapolated=number)
-
-
-def of_sample(flags: Iterable[Flag]) -> list[Flag]:
-    """The flags of wells that concern their sample."""
-    return [flag for flag in flags if flag not in _OF_WELLS_ONLY]
 
 
 def _outside(

@@ -263,6 +263,9 @@ def test_samples_beyond_the_response_at_dose_zero(rising: bool) -> None:
         assert rule.verdict == ("warn" if named else "pass")
         assert rule.text == ("below the fitted lower asymptote: U2" if named else None)
     assert judge_low_end(curve, []).verdict == "none"
+    # without any noise nothing can be said to exceed it
+    sure = judge_low_end(straight(rising=rising, sigma=0.0), [made("U1", None, mean=0.5 - way)])
+    assert (sure.verdict, sure.observed) == ("pass", 0.0)
     dots = Curve(
         "point-to-point", np.array([0.0, 1.0, 0.0, 1.0]), (), (), None, PLAIN, None, None, 1.0
     )

@@ -142,6 +142,7 @@ def test_every_mistake_at_once_with_its_path() -> None:
             "curve: every parameter is fixed",
         ),
         ("fixed = {}", "fixed = { a = 1.0, d = 1.0 }", "curve: a and d are fixed at the same"),
+        ("QL = [20.0", "B = [20.0", "layout.controls.B: B means blank"),
         ("QL = [20.0", "S1 = [20.0", "layout.controls.S1: is a standard too"),
     ],
 )
@@ -211,6 +212,11 @@ def test_a_ragged_row_between_headings_is_the_only_one_told() -> None:
         assert [str(mistake) for mistake in mistakes] == said
 
 
+def test_positions_may_be_named_like_the_rows() -> None:
+    named = as_positions("\n".join(letter + " U1" * 11 for letter in "ABCDEFGH"))
+    assert named[::12] == tuple("ABCDEFGH")
+
+
 def test_empty_cells_and_384_wells() -> None:
     some = as_positions("\n".join(["S1,S1,,.,U1,U1,,,,,,"] * 8))
     assert some[:6] == ("S1", "S1", None, None, "U1", "U1")
@@ -239,8 +245,14 @@ def test_a_384_well_assay_loads_and_has_its_wells() -> None:
 
 
 def test_plate_map_from_csv_keeps_ids_as_text() -> None:
-    given = plate_map_from_csv("\ufeffposition;sample_id;dilution\nU1;0007;2,5\nC5;S-2;\n", "m.csv")
-    assert given.samples == {"U1": Binding("0007", 2.5), "C5": Binding("S-2", None)}
+    given = plate_map_from_csv(
+        "\ufeffposition;sample_id;dilution\nU1;0007;2,5\nC5;S-2;\nU3;;4\n", "m.csv"
+    )
+    assert given.samples == {
+        "U1": Binding("0007", 2.5),
+        "C5": Binding("S-2", None),
+        "U3": Binding(None, 4.0),
+    }
 
 
 @pytest.mark.parametrize(

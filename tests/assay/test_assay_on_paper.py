@@ -233,6 +233,7 @@ def test_what_cannot_be_a_curve_is_refused_at_its_limits() -> None:
     assert [bool(reason(x, span)) for span in (0.199, 0.201)] == [True, False]
     assert [bool(reason(x, span, s0=0.1)) for span in (0.499, 0.501)] == [True, False]
     assert [bool(reason(x, span, min_span=0.6)) for span in (0.599, 0.601)] == [True, False]
+    assert reason(x, 2.0, s0=-0.1) == reason(x, 2.0, cv=-0.1) == "s0 and cv cannot be negative"
     wide = [[1e-12 * edge, 1e-6, 1e-5, 1e-4, 1.0] for edge in (0.99, 1.01)]
     assert ["cannot belong to one curve" in reason(doses, 2.0) for doses in wide] == [True, False]
 
@@ -279,6 +280,8 @@ def test_a_response_near_zero_weighs_no_more_than_a_ten_thousandth_of_the_larges
     squared = variance_of(CurveSettings(weighting="1/y^2"), 2.0)
     assert squared.of(f) == pytest.approx(np.array([2e-4, 2e-4, 2.1e-4, 2.0]) ** 2)
     assert [squared.floored(f[2:]), squared.floored(f)] == [False, True]
+    constant = variance_of(CurveSettings(s0=0.3, cv=0.0), 2.0)
+    assert constant.of(f) == pytest.approx(0.09)
     x = [0.0, 1.0, 2.0, 3.0, 4.0]
     for low, said in ((0.0, True), (1e-3, False)):
         y = [low, 1.0, 2.0, 3.0, 4.0]

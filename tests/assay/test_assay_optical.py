@@ -22,6 +22,7 @@ def test_nearly_all_wells_of_air_are_no_plate() -> None:
         some = reference | dict.fromkeys(WELLS[-air:], 0.0199) | {WELLS[0]: 0.02}
         found = result(measurement, some)
         assert (Flag.NO_PLATE_SUSPECTED in found.flags) is missing
+        assert rule(found, "plate-present").verdict == "fail"
         assert rule(found, "plate-present").observed == air / 96
         assert rule(found, "plate-present").limit == 0.9
 
@@ -52,7 +53,9 @@ def test_a_sample_that_lost_one_well_with_a_strip_says_both() -> None:
     measurement, reference = clean_plate()
     for well in (well for well in WELLS if well[1:] == "7"):
         measurement[well] = reference[well] = 0.005
-    found = sample(result(measurement, reference), "U15")
+    plate = result(measurement, reference)
+    assert plate.wells.flags[WELLS.index("A7")] == (Flag.REFERENCE_LOW, Flag.STRIP_ABSENT)
+    found = sample(plate, "U15")
     assert found.wells == ("A7", "A8")
     assert found.flags == (Flag.HIGH_CV, Flag.STRIP_ABSENT)
 

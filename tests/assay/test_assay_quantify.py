@@ -160,10 +160,10 @@ def test_photometric_range_of_the_driver_is_heeded() -> None:
 
 def test_high_absorbance_is_flagged_and_still_a_number() -> None:
     measurement, reference = simulated_plate(0)
-    measurement["H11"] = 3.2
+    measurement.update({"H11": 3.2, "H12": 3.5})
     wells = result(measurement, reference).wells
     index = WELLS.index("H11")
-    assert wells.flags[index] == (Flag.HIGH_ABSORBANCE,)
+    assert wells.flags[index] == wells.flags[index + 1] == (Flag.HIGH_ABSORBANCE,)
     assert wells.corrected[index] is not None
 
 
