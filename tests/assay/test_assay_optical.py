@@ -1,6 +1,8 @@
 """The reference wavelength at its limits: what is odd, what is air, what a strip takes along."""
 
+from readerd.assay.quantify import quantify
 from readerd.assay.result import Flag
+from readerd.plate import Identity, Reading, complete
 from tests.assay.plates import WELLS, Plate, clean_plate, il6_with, result, rule, sample
 
 
@@ -70,3 +72,13 @@ def test_on_a_plate_that_varies_the_fixed_limit_counts_and_below_zero_is_always_
         "C6": (Flag.REFERENCE_HIGH,),
         "D5": (Flag.REFERENCE_LOW,),
     }
+
+
+def test_without_a_reference_a_missing_plate_is_seen_at_the_measurement() -> None:
+    assay = il6_with(read={"reference_nm": 0})
+    for level, missing in ((0.004, True), (0.05, False)):
+        air = complete(dict.fromkeys(WELLS, level), 96)
+        given = Reading(identity=Identity(model="test"), format=96, plates={450: air})
+        found = quantify(assay, given, reference_nm=None)
+        assert (Flag.NO_PLATE_SUSPECTED in found.flags) is missing
+        assert Flag.OPTICAL_SPREAD not in found.flags
