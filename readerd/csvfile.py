@@ -22,8 +22,8 @@ _OVER_RANGE = re.compile(r"#?SAT(URATED)?|OVER(FLOW)?|OVRFLW|[*]+([.,][*]+)?|>\s
 _WAVELENGTH = re.compile(r"([1-9][0-9]{2,3})\s*(?:nm)?", re.I)
 # no plate reader reaches an optical density of 10; a larger number has lost its decimal sign
 LARGEST_OPTICAL_DENSITY = 10.0
-# a blanked well may lie below zero, by a few hundredths; -9.999 is somebody's mark for "no value"
-_LEAST_OPTICAL_DENSITY = -1.0
+# a reader shows no more below zero than it can measure above; -9.999 is a mark for "no value"
+_LEAST_OPTICAL_DENSITY = -5.0
 # no laboratory counts further, and the squares of what it counts must stay finite
 _LARGEST_NUMBER = 1e30
 _HEADING = re.compile(r"(.*\S)\s*[(\[]([^()\[\]]*)[)\]]")
