@@ -55,16 +55,7 @@ def read_unknowns(
     readable = [name for name, values in groups.items() if values]
     estimates: dict[str, Estimate | None] = {}
     if usable is not None and readable:
-        sizes = np.array([len(groups[name]) for name in readable])
-        y = np.array([value for name in readable for value in groups[name]])
-        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        if replicates == "mean-concentration":
-            found = read_wells(usable.curve, y, starts)
-        else:
-            means = np.array([math.fsum(groups[name]) / len(groups[name]) for name in readable])
-            span = (usable.lloq, usable.uloq)
-            given = {} if flat is None else {"flat": flat}
-            found = read_means(usable.curve, means, sizes, span, **given)
+        found = _read(usable, [groups[name] for name in readable], replicates, flat)
         estimates = dict(zip(readable, found, strict=True))
     return tuple(
         _unknown(
@@ -77,6 +68,22 @@ def read_unknowns(
         )
         for name, values in unknowns.items()
     )
+
+
+def _read(
+    usable: Range,
+    groups: Sequence[Sequence[float]],
+    replicates: Literal["mean-response", "mean-concentration"],
+    flat: float | None,
+) -> list[Estimate | None]:
+    """Estimates of groups of replicates, none of them empty."""
+    sizes = np.array([len(values) for values in groups])
+    if replicates == "mean-concentration":
+        y = np.array([value for values in groups for value in values])
+        return read_wells(usable.curve, y, np.concatenate([[0], np.cumsum(sizes)[:-1]]))
+    means = np.array([math.fsum(values) / len(values) for values in groups])
+    given = {} if flat is None else {"flat": flat}
+    return read_means(usable.curve, means, sizes, (usable.lloq, usable.uloq), **given)
 
 
 def _range(calibration: Calibration) -> Range | None:

@@ -41,7 +41,7 @@ _SIGMOID: Final = {
 _C_OF_5PL: Final = "places the bend; half height only where g = 1"
 _MEANING: Final[Mapping[Status, str]] = {
     "ok": "",
-    "out_of_range": "beyond the lowest or highest standard: only the side is said",
+    "out_of_range": "beyond the standards, so only the side is said",
     "unreadable": "the curve has no concentration for this response, or replicates contradict",
     "no_reading": "no replicate holds a number",
     "no_curve": "there is none to read from, or it was rejected",
@@ -92,7 +92,7 @@ def _statistics(fit: Fit) -> Iterator[str]:
     if fit.sigma is not None:
         text = f"sigma {significant(fit.sigma)} with {fit.df} degrees of freedom"
         if fit.weighting.kind == "variance":
-            text += "; 1 = the standards scatter as the weights assume"
+            text += "; 1 = scatter as the weights assume"
         yield text
     parts = [("R²", fit.r2), ("RMSE", fit.rmse), ("AICc", fit.aicc)]
     said = [f"{name} {statistic(value)}" for name, value in parts if value is not None]
@@ -100,7 +100,7 @@ def _statistics(fit: Fit) -> Iterator[str]:
         yield " · ".join(said)
     test = fit.lack_of_fit
     if test is not None:
-        holds = "the curve misses the level means by more than replicates scatter"
+        holds = "the curve misses means by more than replicates scatter"
         if test.p >= _LACK_OF_FIT:
             holds = "no sign that the model does not fit"
         yield f"lack of fit F = {quantity(test.f)}, p = {significant(test.p, 2)}: {holds}"
