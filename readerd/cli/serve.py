@@ -107,6 +107,7 @@ def drivers(as_json: bool) -> None:
     """The installed drivers, and what stands behind each."""
     from readerd.driver import catalog
     from readerd.driver.address import FORMS
+    from readerd.driver.option_text import option_schemas, option_texts
 
     found = [catalog.find(name) for name in catalog.installed()]
     if as_json:
@@ -120,7 +121,7 @@ def drivers(as_json: bool) -> None:
                 "wavelengths": driver.wavelengths,
                 "ports": list(FORMS.values()),
                 "proven": driver.proven,
-                "options": driver.options.model_json_schema()["properties"],
+                "options": option_schemas(driver.options),
             }
             for driver in found
         ]
@@ -135,10 +136,10 @@ def drivers(as_json: bool) -> None:
         click.echo(f"  light     {driver.wavelengths}")
         click.echo(f"  ports     {', '.join(FORMS.values())}")
         click.echo(f"  proven    {'; '.join(driver.proven) or 'by nothing yet'}")
+        texts = option_texts(driver.options)
         for name, field in driver.options.model_fields.items():
-            text = " ".join((field.description or "").split())
             default = "required" if field.is_required() else repr(field.default)
-            click.echo(f"  option    {name} = {default}  {text}".rstrip())
+            click.echo(f"  option    {name} = {default}  {texts[name]}".rstrip())
 
 
 @click.command()

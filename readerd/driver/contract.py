@@ -36,10 +36,11 @@ REST_TIMES, REST_S = 2.0, 60.0
 class Options(BaseModel):
     """Base of a driver's typed options: what `[reader.options]` may hold.
 
-    The string under each option is its documentation: `readerd drivers` shows it.
+    The string under each option is its documentation: `readerd drivers` shows it
+    (`option_text`).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Reader(Protocol):

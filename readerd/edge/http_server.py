@@ -116,6 +116,7 @@ async def serve(app: Starlette, listener: socket.socket, path: Path | None) -> N
         _recorded(app),
         http=_Protocol,
         log_config=None,
+        ws="none",  # else it would take whatever the machine has installed, at 30 ms a start
         access_log=False,
         lifespan="off",
         date_header=False,

@@ -10,6 +10,7 @@ import sys
 
 from readerd.driver import catalog
 from readerd.driver.contract import Driver
+from readerd.driver.option_text import option_texts
 from tests.docs.docs_pages import ROOT
 from tests.docs.docs_words import default_of
 
@@ -31,8 +32,9 @@ def page() -> str:
 def _chapter(driver: Driver) -> str:
     low, high = driver.photometric_range
     formats = ", ".join(map(str, driver.formats))
+    texts = option_texts(driver.options)
     rows = [
-        f"| `{name}` | {default_of(field)} | {_cell(field.description)} |"
+        f"| `{name}` | {default_of(field)} | {_cell(texts[name])} |"
         for name, field in driver.options.model_fields.items()
     ]
     return "\n".join(
@@ -51,8 +53,8 @@ def _chapter(driver: Driver) -> str:
     )
 
 
-def _cell(text: str | None) -> str:
-    return " ".join((text or "").split()).replace("|", "\\|")
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _faults(driver: Driver) -> str:

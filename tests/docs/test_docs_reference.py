@@ -21,6 +21,7 @@ from readerd.config import _File
 from readerd.demo.plate import il6_plate
 from readerd.driver import catalog
 from readerd.driver.address import PortAddress
+from readerd.driver.option_text import option_texts
 from readerd.driver.stream import LineSettings
 from readerd.driver.virtual import LINE_FAULTS, Fault, TwinSetup
 from readerd.edge import http
@@ -150,8 +151,8 @@ def test_the_drivers_page_is_drawn_from_the_drivers() -> None:
 
 @pytest.mark.parametrize("name", catalog.installed())
 def test_every_option_says_what_it_is_for(name: str) -> None:
-    fields = catalog.find(name).options.model_fields
-    assert [option for option, field in fields.items() if not field.description] == []
+    texts = option_texts(catalog.find(name).options)
+    assert [option for option, text in texts.items() if not text] == []
 
 
 def test_every_fault_of_the_line_stands_there() -> None:

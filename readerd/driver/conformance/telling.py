@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from readerd.driver.conformance.rule import Rule, Stage, require
 from readerd.driver.contract import Options
+from readerd.driver.option_text import option_texts
 from readerd.driver.stream import LineSettings
 from readerd.plate import FORMATS, ReadRequest
 
@@ -41,10 +42,11 @@ def documents_its_options(stage: Stage) -> None:
     """Every option has a default, or a value in `example`, and a sentence; others are refused."""
     options, example = stage.driver.options, stage.driver.example
     require(issubclass(options, Options), "the options are not a subclass of contract.Options")
+    texts = option_texts(options)
     for name, field in options.model_fields.items():
         told = not field.is_required() or name in example
         require(told, f"option {name} has no default, and no value in DRIVER.example")
-        require(bool(field.description), f"option {name} has no text under it")
+        require(bool(texts[name]), f"option {name} has no text under it")
     try:
         options.model_validate({**example, "no_such_option": 1})
     except ValidationError:
