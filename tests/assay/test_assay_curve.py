@@ -211,6 +211,24 @@ def test_level_means_are_no_surer_than_their_wells() -> None:
     assert wild.stderr["c"] > 5 * calm.stderr["c"]
 
 
+@pytest.mark.parametrize("weighting", ["variance", "none"])
+@pytest.mark.parametrize("model", ["4pl", "linear"])
+def test_wells_or_their_means_are_one_fit_and_one_error_where_levels_are_alike(
+    model: Model, weighting: WeightKind
+) -> None:
+    x, y = drawn(IL6, DOSES)
+    y = [od * times for od, times in zip(y, [0.97, 1.04, 1.03, 1.0] * 4, strict=True)]
+    wells, means = (
+        fit_standards(x, y, CurveSettings(model=model, weighting=weighting, fit_to=which))
+        for which in ("wells", "level_means")
+    )
+    assert means.fit.params == pytest.approx(wells.fit.params, rel=1e-6)
+    assert means.fit.stderr == pytest.approx(wells.fit.stderr, rel=1e-6)
+    assert means.fit.df == wells.fit.df
+    (one,), (other,) = (read_unknowns(each, {"u": [0.5, 0.52]}) for each in (wells, means))
+    assert other.ci95 == pytest.approx(one.ci95, rel=1e-6)
+
+
 def test_huge_and_tiny_doses_do_not_overflow() -> None:
     for factor in (1e-12, 1e12):
         x, y = drawn(IL6, DOSES)

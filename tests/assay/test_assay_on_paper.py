@@ -138,12 +138,13 @@ def test_level_means_on_a_line_are_as_sure_as_their_wells(model: Model, kind: We
     v = v_of(kind, f, logarithms)
     squares = np.array([sum(s * s for s in row) for row in spread]) * (1 if logarithms else f**2)
     per_point = 5 / sum(1 / len(row) for row in spread)
-    sigma2 = (squares / v).sum() / (11 - 5) / per_point
+    df = (5 - 2) + (11 - 5)
+    sigma2 = (squares / v).sum() / per_point / df
     z, t = (np.log(x), np.log(f)) if logarithms else (np.array(x), f)
     inverse = Line.through(z, t, v).inverse
     assert fit.stderr is not None
     assert fit.wssr == pytest.approx(0.0, abs=1e-20)
-    assert (fit.sigma, fit.df) == pytest.approx((sigma2**0.5, 3))
+    assert (fit.sigma, fit.df) == pytest.approx((sigma2**0.5, df))
     assert fit.stderr == pytest.approx(
         {name: (sigma2 * inverse[i, i]) ** 0.5 for i, name in enumerate("ab")}
     )

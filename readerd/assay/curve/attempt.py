@@ -39,11 +39,16 @@ class Task:
     scatter: Array | None = None
     scatter_df: int = 0
 
-    def least_sigma2(self, v: Array) -> float:
-        """A mean is no surer than its replicates allow, however well the means lie on a curve."""
-        if self.scatter is None or self.scatter_df == 0:
-            return 0.0
-        return float((self.scatter / v).sum()) / self.scatter_df / self.per_point
+    def sigma2(self, rest: Rest, parameters: int) -> tuple[float, int]:
+        """The variance of one point over v, and its degrees of freedom.
+
+        Where points are means, what the wells scatter about them counts as in a fit to wells: with
+        equally many wells per level both are one fit, and as sure of it.
+        """
+        squares, df = rest.wssr, rest.v.size - parameters + self.scatter_df
+        if self.scatter is not None:
+            squares += float((self.scatter / rest.v).sum()) / self.per_point
+        return squares / df, df
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +127,7 @@ def _with_errors(
     inverse = _inverse(rest.h)
     if inverse is None:
         return Attempt(model, None, rest, "the standards do not determine the parameters")
-    df = y.size - len(free)
-    sigma2 = max(rest.wssr / df, task.least_sigma2(rest.v))
+    sigma2, df = task.sigma2(rest, len(free))
     covariance = inverse * sigma2
     curve = Curve(
         model, rest.theta, names, free, covariance, task.variance, sigma2, df, task.per_point
