@@ -114,6 +114,9 @@ def test_a_hook_is_a_result_that_rises_with_dilution() -> None:
         )
     above = [made("U1", 100.0), made("U2", None, dilution=9.0, qualifier=">", limit=130.0)]
     assert judged(above)[1].observed == pytest.approx(30.0)
+    # two determinations at one dilution are no rise
+    twice = series(200.0, 100.0, 150.0)
+    assert judged([replace(twice[0], dilution=4.0), *twice[1:]])[1].observed == pytest.approx(50.0)
     # what is below the range at the higher dilution, or has no value, says nothing
     silent = [made("U1", 100.0), made("U2", None, dilution=9.0, qualifier="<", limit=130.0)]
     assert judged(silent)[1].observed is None

@@ -2,7 +2,7 @@
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -217,9 +217,9 @@ def test_scatter_without_a_slope_is_no_curve(model: Model) -> None:
     fit = fit_standards(x, y, CurveSettings(model=model, min_span=1e-3, s0=1e-4, fixed=fixed)).fit
     assert fit.params == {}
     assert "no better than their mean (p = " in (fit.reason or "")
-    if model == "linear":
+    if model != "4pl":
         plain = fit_standards(x, y, CurveSettings(model=model, weighting="none", min_span=1e-3)).fit
-        share = np.corrcoef(x, y)[0, 1] ** 2
+        share = np.corrcoef(*((x, y) if model == "linear" else (np.log(x), np.log(y))))[0, 1] ** 2
         # F = 22·r²/(1 - r²) with 1 and 22 degrees of freedom
         assert f"(p = {betainc(11, 0.5, 1 - share):.2g})" in (plain.reason or "")
 
@@ -237,6 +237,21 @@ def test_what_cannot_be_a_curve_is_refused_at_its_limits() -> None:
     assert reason(x, 2.0, s0=-0.1) == reason(x, 2.0, cv=-0.1) == "s0 and cv cannot be negative"
     wide = [[1e-12 * edge, 1e-6, 1e-5, 1e-4, 1.0] for edge in (0.99, 1.01)]
     assert ["cannot belong to one curve" in reason(doses, 2.0) for doses in wide] == [True, False]
+
+
+def test_doses_that_are_one_to_rounding_determine_no_line() -> None:
+    x = [1 + k * 5e-8 for k in range(5)]
+    fit = fit_standards(x, [0.1, 0.5, 0.9, 1.31, 1.7], settings("linear", "none")).fit
+    assert fit.reason == "the standards do not determine the parameters"
+
+
+def test_beyond_the_standards_there_is_a_number_only_for_who_asks() -> None:
+    x = [1.0, 2.0, 4.0, 8.0]
+    calibration = fit_standards(x, [0.1 + 0.2 * v for v in x], settings("linear", "none"))
+    (plain,) = read_unknowns(calibration, {"u": [2.1]})
+    (asked,) = read_unknowns(calibration, {"u": [2.1]}, extrapolate=True)
+    assert (plain.concentration, plain.extrapolated, plain.limit) == (None, None, 8.0)
+    assert asked == replace(plain, extrapolated=pytest.approx(10.0))
 
 
 def test_loose_standards_are_named_from_the_highest_dose_down() -> None:

@@ -1,11 +1,13 @@
 """Rounding for people: digits, signs, limits, intervals."""
 
 import math
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from readerd.assay.result import Sample
 from readerd.view import rounding
 
 FINITE = st.floats(min_value=-1e300, max_value=1e300).filter(lambda x: x == 0 or abs(x) > 1e-300)
@@ -97,6 +99,13 @@ def test_beyond_the_range_the_limit_stands_for_the_value() -> None:
     assert rounding.qualified(None, "<", 4.69) == "< 4.69"
     assert rounding.qualified(498.0, "=", None) == "498"
     assert rounding.qualified(None, None, None) == "–"
+
+
+def test_a_sample_is_reported_by_its_value_or_its_limit() -> None:
+    given = {field.name: None for field in fields(Sample)} | {"value": 498.2, "qualifier": "="}
+    assert rounding.reported(Sample(**given)) == "498"  # type: ignore[arg-type]
+    given |= {"value": None, "qualifier": ">", "limit": 600.0}
+    assert rounding.reported(Sample(**given)) == "> 600"  # type: ignore[arg-type]
 
 
 def test_an_interval_open_on_one_side_says_so() -> None:
