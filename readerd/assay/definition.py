@@ -188,6 +188,7 @@ def load_assay(text: str, source: str) -> Assay:
     mistakes += wrong
     if file is not None and layout is not None:
         mistakes += _across(file, layout)
+        mistakes += _never_enough(acceptance, layout)
     if mistakes or file is None or layout is None:
         raise ConfigError(source, tuple(mistakes))
     bindings = {name: Binding(entry.id, entry.dilution) for name, entry in file.samples.items()}
@@ -243,6 +244,16 @@ def _standards(section: _LayoutSection) -> list[Mistake]:
         if name == BLANK
     ]
     return mistakes
+
+
+def _never_enough(acceptance: Acceptance, layout: Layout) -> list[Mistake]:
+    """A limit that no plate of this layout can meet."""
+    least, there = acceptance.min_levels, sum(dose > 0 for dose in layout.standards.values())
+    if there >= least:
+        return []
+    what = f"{least} levels must hold (profile {acceptance.profile}), and layout.standards has"
+    what += f" {there} above 0: every plate would fail; state a smaller one here"
+    return [Mistake("acceptance.min_levels", what)]
 
 
 def _across(file: _File, layout: Layout) -> list[Mistake]:

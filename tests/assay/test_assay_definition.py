@@ -127,6 +127,7 @@ def test_every_mistake_at_once_with_its_path() -> None:
         ("warn_above_od = 3.0", "warn_above_od = 4.0", "lies above read.no_value_above_od"),
         ('blank = "none"', 'blank = "subtract"', "needs wells named B"),
         ("# range_low = 4.69", "range_low = 400.0\nrange_high = 300.0 #", "at or above range_high"),
+        ("min_levels = 6", "min_levels = 8", "layout.standards has 7 above 0: every plate"),
         ("s0 = 0.005", "s0 = 0.0\ncv = 0.0 #", "twice"),
         ("[kit]", "[kits]", "kits: unknown key"),
         ('expires = ""', 'expires = "31.01.2027"', "kit.expires: write the day as 2027-01-31"),
