@@ -49,3 +49,13 @@ def test_wells_that_the_layout_calls_empty_take_part_in_nothing() -> None:
         assert one.samples == found[0].samples
         assert one.wells.flags[-2:] == ((), ())
         assert one.wells.concentration[-2:] == (None, None)
+
+
+def test_a_well_that_came_at_one_wavelength_only_is_named_too() -> None:
+    measurement, reference = simulated_plate(0)
+    del reference["H12"]
+    found = result(measurement, reference)
+    assert found.acquisition == "incomplete"
+    assert "not delivered: H12" in found.warnings
+    assert Flag.INCOMPLETE in found.flags
+    assert Flag.NOT_MEASURED in found.wells.flags[WELLS.index("H12")]
