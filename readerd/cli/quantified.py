@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
 
 from pydantic import TypeAdapter
 
@@ -31,6 +33,8 @@ class Quantified:
     result: PlateResult
     source: str
     reference_nm: int | None
+    files: Mapping[str, str]  # what each file is -> its name
+    digests: Mapping[str, str]  # of their texts
 
     @property
     def exit_code(self) -> int:
@@ -48,26 +52,40 @@ class Quantified:
 
     def pictures(self) -> dict[str, str]:
         """SVG by file name."""
-        result, read = self.result, self.assay.read
+        result, nm = self.result, self.assay.read.measurement_nm
+        response = self._origin.response
         plates = {
-            f"plate-{read.measurement_nm}.svg": plate_svg(result.wells, "measurement"),
-            "plate-corrected.svg": plate_svg(result.wells, "corrected"),
+            f"plate-{nm}.svg": plate_svg(result.wells, "measurement", title=f"{nm} nm"),
+            "plate-corrected.svg": plate_svg(result.wells, "corrected", title=response),
         }
         if self.reference_nm:
-            plates[f"plate-{self.reference_nm}.svg"] = plate_svg(result.wells, "reference")
+            plates[f"plate-{self.reference_nm}.svg"] = plate_svg(
+                result.wells, "reference", title=f"{self.reference_nm} nm"
+            )
         if result.fit is None:
             return plates
         return {
             **plates,
             "curve.svg": curve_svg(
-                result.fit, result.wells, result.samples, qc=result.qc, analyte=self.assay.analyte
+                result.fit,
+                result.wells,
+                result.samples,
+                qc=result.qc,
+                analyte=self.assay.analyte,
+                response=f"OD, {response}",
+                before=result.fit_before_drop,
             ),
             "recovery.svg": recovery_svg(result.fit, result.wells, limits_pct=self._limits),
             "residual.svg": residual_svg(result.fit, result.wells),
         }
 
     def report(self) -> str:
-        return report_page(self.result, self._origin, recovery_limits_pct=self._limits)
+        return report_page(
+            self.result,
+            self._origin,
+            before_drop=self.result.fit_before_drop,
+            recovery_limits_pct=self._limits,
+        )
 
     @property
     def _origin(self) -> Provenance:
@@ -76,8 +94,18 @@ class Quantified:
             analyte=self.assay.analyte,
             measurement_nm=self.assay.read.measurement_nm,
             reference_nm=self.reference_nm,
-            head={"assay": f"{self.assay.id}, version {self.assay.version}", "file": self.source},
-            foot={"readerd": __version__, "assay sha256": self.assay.sha256},
+            head={
+                "assay": f"{self.assay.id}, version {self.assay.version}",
+                "kit lot": self.assay.kit.lot or "not stated",
+                "kit expires": self.assay.kit.expires or "not stated",
+                **self.files,
+            },
+            foot={
+                "readerd": __version__,
+                **{name: version(name) for name in ("numpy", "scipy")},
+                "assay sha256": self.assay.sha256,
+                **self.digests,
+            },
             remarks=self.result.warnings,
         )
 
@@ -101,7 +129,20 @@ def quantify_file(
         plate_map=None if plate_map is None else plate_map_from_csv(*plate_map),
         masks=masks,
     )
-    return Quantified(assay, result, source, reference_nm)
+    given = {"reading": reading} | ({} if plate_map is None else {"plate map": plate_map})
+    return Quantified(
+        assay,
+        result,
+        source,
+        reference_nm,
+        files={what: name for what, (_, name) in given.items()},
+        digests={f"{what} text sha256": _sha256(text) for what, (text, _) in given.items()},
+    )
+
+
+def _sha256(text: str) -> str:
+    """Of the file's bytes, when it is UTF-8 without a mark of byte order."""
+    return sha256(text.encode()).hexdigest()
 
 
 def _reference(assay: Assay, plates: Mapping[int, object]) -> int | None:

@@ -16,6 +16,7 @@ _WHITE_INK_BELOW = 0.179
 CURVE = "#0072b2"
 UNKNOWN = "#d55e00"
 GOOD = "#00694b"
+WARN = "#8a5a00"
 BAD = "#b3330a"
 INK = "#1c2430"
 QUIET = "#5f6b7a"

@@ -61,6 +61,14 @@ def statistic(value: float | None) -> str:
     return MISSING if value is None else significant(value, 4)
 
 
+def with_error(value: float, error: float) -> str:
+    """`469 ± 102`: an estimate with its standard error, both down to the error's second digit."""
+    spread = significant(error, 2)
+    if "e" in spread or error == 0:
+        return f"{statistic(value)} ± {spread}"
+    return f"{_fixed(value, len(spread.partition('.')[2]))} ± {spread}"
+
+
 def factor(value: float) -> str:
     """A dilution factor: 2, 2.5, 100."""
     return nominal(value)

@@ -13,7 +13,7 @@ from readerd.view.svg_frame import Frame, left_of
 from readerd.view.svg_text import lines_of
 from readerd.view.words import counted
 
-WIDTH, HEIGHT = 250, 172
+WIDTH, HEIGHT = 250, 160
 _TOP, _RIGHT, _BELOW = 24, 10, 52
 _SMALL = 9
 # Profile m10: ±20 %, at the ends of the range ±25 %.

@@ -13,7 +13,7 @@ from readerd.view.svg_frame import Frame, left_of
 from readerd.view.svg_text import figure, fitting, rows_of, width_of
 from readerd.view.words import counted, no_curve_reason
 
-WIDTH, HEIGHT = 560, 322
+WIDTH, HEIGHT = 560, 304
 _TOP, _RIGHT = 24, 18
 # From the plot to the end of the picture: tick labels, the axis's name, one row of the legend.
 _BELOW = 62

@@ -5,17 +5,18 @@ from readerd.view.markup import Markup, number, svg, tag
 from readerd.view.palette import BAD, INK, QUIET, RULE, UNKNOWN, heat
 from readerd.view.plate_picture import Cell, Layer, PlatePicture, plate_picture
 from readerd.view.rounding import od
-from readerd.view.svg_text import figure, fitting, lines_of
+from readerd.view.svg_text import figure, fitting, lines_of, width_of
 from readerd.view.words import EMPTY, counted
 
-_LEFT, _TOP, _RIGHT = 22, 40, 10
-# Room for the colour scale below the wells, and for each line of the legend.
-_SCALE, _LINE = 22, 12
+_LEFT, _TOP, _RIGHT = 22, 36, 10
+# Room for the colour scale below the wells with the first line of the legend, and for each other.
+_SCALE, _LINE = 24, 12
 _SMALL = 10
 _PITCH = {96: 30.0, 384: 16.0}
 # Font size of a well's number as a share of the pitch, by how many letters it has.
 _WRITING = {3: 0.37, 4: 0.35, 5: 0.3}
-_BAR_STEPS = 16
+# The colour scale: its left edge, its steps and their width.
+_SCALE_AT, _BAR_STEPS, _STEP = _LEFT + 12, 16, 7
 _RING = "#8a94a3"
 # Behind the standards; black writing and every colour of the ramp stand out from it.
 _GROUND = "#d3d9e1"
@@ -31,11 +32,12 @@ def plate_svg(wells: Wells | None, layer: Layer = "corrected", *, title: str = "
     pitch = _PITCH[picture.format.size]
     width = _LEFT + picture.format.columns * pitch + _RIGHT
     below = _TOP + picture.format.rows * pitch
-    notes = lines_of(_notes(picture), _SMALL, width - _LEFT - 4)
+    beside = _scale_end(picture) + 14
+    notes = lines_of(_notes(picture), _SMALL, width - _LEFT - 4, first=width - beside - 4)
     unit = "" if picture.per_od == 1 else f", {picture.per_od} × OD"
     return svg(
         width,
-        below + _SCALE + _LINE * len(notes) + 2,
+        below + _SCALE + _LINE * max(0, len(notes) - 1),
         heading,
         _in_words(picture),
         _heading(heading + unit, width),
@@ -44,7 +46,7 @@ def plate_svg(wells: Wells | None, layer: Layer = "corrected", *, title: str = "
         _names(picture, pitch),
         _wells(picture, pitch),
         _scale(picture, below + 16),
-        _legend(notes, below + _SCALE + 9),
+        _legend(notes, beside, below + 16),
     )
 
 
@@ -166,28 +168,35 @@ def _told(cell: Cell) -> str:
     return " ".join(part for part in (cell.well, cell.position, value, reason, masked) if part)
 
 
+def _scale_end(picture: PlatePicture) -> float:
+    """Where the words of the colour scale end."""
+    return _SCALE_AT + _BAR_STEPS * _STEP + 6 + width_of(_full_scale(picture), _SMALL)
+
+
+def _full_scale(picture: PlatePicture) -> str:
+    return f"{od(picture.full_scale, 2)} OD"
+
+
 def _scale(picture: PlatePicture, y: float) -> Markup:
-    step = 8
     bars = [
         tag(
             "rect",
-            x=_LEFT + 12 + index * step,
+            x=_SCALE_AT + index * _STEP,
             y=y - 8,
-            width=step,
+            width=_STEP,
             height=9,
             fill=heat(index / (_BAR_STEPS - 1))[0],
         )
         for index in range(_BAR_STEPS)
     ]
-    end = _LEFT + 12 + _BAR_STEPS * step
-    frame = tag(
-        "path", d=f"M{_LEFT + 12} {number(y - 8)}H{end}v9H{_LEFT + 12}z", stroke=RULE, fill="none"
-    )
+    end = _SCALE_AT + _BAR_STEPS * _STEP
+    data = f"M{_SCALE_AT} {number(y - 8)}H{end}v9H{_SCALE_AT}z"
     texts = [
         tag("text", "0", x=_LEFT, y=y),
-        tag("text", f"{od(picture.full_scale, 2)} OD", x=end + 6, y=y),
+        tag("text", _full_scale(picture), x=end + 6, y=y),
     ]
-    return tag("g", *bars, frame, *texts, fill=QUIET, font_size=10)
+    frame = tag("path", d=data, stroke=RULE, fill="none")
+    return tag("g", *bars, frame, *texts, fill=QUIET, font_size=_SMALL)
 
 
 def _notes(picture: PlatePicture) -> list[str]:
@@ -210,6 +219,11 @@ def _notes(picture: PlatePicture) -> list[str]:
     return notes
 
 
-def _legend(lines: list[str], y: float) -> Markup:
-    texts = [tag("text", line, x=_LEFT, y=y + _LINE * index) for index, line in enumerate(lines)]
-    return tag("g", *texts, fill=INK, font_size=_SMALL) if lines else Markup("")
+def _legend(lines: list[str], beside: float, y: float) -> Markup:
+    """The first line beside the colour scale, the others below it."""
+    texts = [
+        tag("text", line, x=_LEFT if index else beside, y=y + _LINE * index)
+        for index, line in enumerate(lines)
+        if line
+    ]
+    return tag("g", *texts, fill=INK, font_size=_SMALL) if texts else Markup("")

@@ -18,6 +18,7 @@ _WIDTHS = {**_NARROW, **_MIDDLE, **_WIDE, **dict.fromkeys("⁻⁰¹²³⁴⁵⁶
 # Digits and most small letters; anything unheard of takes a whole em.
 _USUAL, _UNKNOWN = 556, 1000
 _BOLD = 1.07
+SEPARATOR = " · "
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SCIENTIFIC = re.compile(r"(-?[\d.]+)e(-?\d+)")
@@ -61,13 +62,21 @@ def rows_of(widths: Sequence[float], room: float) -> list[list[tuple[int, float]
     return rows
 
 
-def lines_of(words: Iterable[str], size: float, room: float, separator: str = " · ") -> list[str]:
-    """Phrases joined into lines that fit; a phrase that is too wide alone is cut."""
-    lines: list[str] = []
+def lines_of(
+    words: Iterable[str], size: float, room: float, *, first: float | None = None
+) -> list[str]:
+    """Phrases joined into lines that fit; a phrase that is too wide alone is cut.
+
+    `first` is the room of the first line, which may stay empty.
+    """
+    lines: list[str] = [""]
     for phrase in words:
-        longer = f"{lines[-1]}{separator}{phrase}" if lines else phrase
-        if lines and width_of(longer, size) <= room:
+        here = first if first is not None and len(lines) == 1 else room
+        longer = f"{lines[-1]}{SEPARATOR}{phrase}" if lines[-1] else phrase
+        if width_of(longer, size) <= here:
             lines[-1] = longer
+        elif lines == [""] and first is None:
+            lines = [fitting(phrase, size, room)]
         else:
             lines.append(fitting(phrase, size, room))
     return lines

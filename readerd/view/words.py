@@ -16,6 +16,7 @@ from readerd.assay.result import (
     Verdict,
     Wells,
 )
+from readerd.view.criteria import rule_name
 from readerd.view.rounding import quantity
 
 
@@ -83,6 +84,19 @@ SAID_BY_STATUS = (Flag.ABOVE_RANGE, Flag.BELOW_RANGE, Flag.CURVE_REJECTED)
 
 _SAID_BEFORE = (Flag.CURVE_REJECTED, Flag.INCOMPLETE)
 
+# Flags of the plate that a rule raises together with its own, more telling, text.
+_RULE_OF_FLAG = {
+    Flag.OPTICAL_SPREAD: "optical-spread",
+    Flag.STRIP_ABSENT: "plate-present",
+    Flag.NO_PLATE_SUSPECTED: "plate-present",
+    Flag.NOT_MONOTONIC: "monotonic",
+    Flag.HOOK_SUSPECTED: "hook-standards",
+    Flag.LOW_SAMPLES_UNREADABLE: "low-asymptote",
+    Flag.LEVEL_DROPPED: "standard-recovery",
+    Flag.ROTATED_SUSPECTED: "orientation",
+    Flag.KIT_EXPIRED: "kit-expiry",
+}
+
 VERDICT_WORDS: dict[Verdict, str] = {
     "pass": "PASS",
     "warn": "PASS WITH WARNINGS",
@@ -142,6 +156,11 @@ def rule_text(rule: Rule) -> str:
     return f"{rule.id}: observed {quantity(rule.observed)}, limit {quantity(rule.limit)}"
 
 
+def _said_of(rule: Rule) -> str:
+    """What follows the rule's name."""
+    return rule_text(rule).removeprefix(f"{rule.id}: ")
+
+
 def no_curve_reason(fit: Fit | None, qc: Qc) -> str:
     """Why there is no accepted curve, in one line."""
     if fit is not None and fit.reason:
@@ -166,9 +185,15 @@ def reasons(outcome: Outcome, failure: str = "") -> tuple[str, ...]:
         state = "curve rejected" if outcome.curve == "rejected" else "no curve"
         lines.append(f"{state}: {no_curve_reason(outcome.fit, outcome.qc)}")
     for verdict in ("fail", "warn"):
-        texts = [rule_text(rule) for rule in outcome.qc.rules if rule.verdict == verdict]
-        lines += [text for text in texts if not any(text in line for line in lines)]
-    rest = [flag for flag in outcome.flags if flag not in _SAID_BEFORE]
+        for rule in outcome.qc.rules:
+            if rule.verdict == verdict and not any(rule_text(rule) in line for line in lines):
+                lines.append(f"{printable(rule_name(rule))}: {_said_of(rule)}")
+    told = {rule.id for rule in outcome.qc.rules if rule.verdict in ("fail", "warn")}
+    rest = [
+        flag
+        for flag in outcome.flags
+        if flag not in _SAID_BEFORE and _RULE_OF_FLAG.get(flag) not in told
+    ]
     lines += [f"{flag}: {FLAG_MEANING[flag]}" for flag in rest]
     if not lines:
         rules = [rule for rule in outcome.qc.rules if rule.verdict == "pass"]

@@ -109,8 +109,8 @@ def test_failing_rules_stand_before_warnings(good: PlateResult) -> None:
     fail = Rule(id="controls", verdict="fail", observed=1.0, limit=2.0, text=None)
     plate = replace(good, verdict="fail", qc=replace(good.qc, rules=(warn, fail)))
     assert reasons(plate) == (
-        "controls: observed 1, limit 2",
-        "top mean below the next",
+        "controls in range: observed 1, limit 2",
+        "hook: top mean below the next",
     )
 
 
