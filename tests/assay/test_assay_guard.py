@@ -51,3 +51,24 @@ def test_a_subtracted_zero_standard_is_no_point_of_the_curve() -> None:
     without = fit_standards(x[2:], [od - subtracted.blank for od in y[2:]], CurveSettings())
     assert subtracted.fit.params == without.fit.params
     assert (subtracted.fit.df, subtracted.fit.lloq) == (2, 1.0)
+
+
+def test_the_second_start_finds_what_the_first_runs_past() -> None:
+    levels = {
+        0.0: (2.423, 2.575),
+        1.0: (0.963, 2.262),  # the outlier bends the logit line, which then runs away
+        3.0: (2.108, 2.179),
+        9.0: (2.115, 2.063),
+        27.0: (2.251, 2.016),
+        81.0: (1.784, 1.796),
+        243.0: (1.665, 1.62),
+        729.0: (1.331, 1.373),
+        2187.0: (0.983,),
+        6561.0: (0.859, 0.857),
+    }
+    x, y = zip(*((dose, od) for dose, ods in levels.items() for od in ods), strict=True)
+    fit = fit_standards(x, y, CurveSettings()).fit
+    # MINPACK from ten random starts, reweighted to rest and finished with Gauss-Newton steps
+    expected = {"a": 2.11962825, "b": 0.82085616, "c": 555.17745, "d": 0.68281688}
+    assert fit.params == pytest.approx(expected, rel=1e-6)
+    assert fit.wssr == pytest.approx(156.742657, rel=1e-8)

@@ -1,9 +1,13 @@
 """Verdicts that hang on a second thing: a dilution, a second dropped level, a quiet plateau."""
 
+from dataclasses import replace
+
 import pytest
 
+from readerd.assay.acceptance import Acceptance
 from readerd.assay.curve.fit import fit_standards
 from readerd.assay.curve.settings import CurveSettings
+from readerd.assay.qc import judge_levels
 from readerd.assay.result import Flag
 from tests.assay.plates import WELLS, clean_plate, il6, il6_with, result, rule, sample
 
@@ -81,3 +85,14 @@ def test_a_small_step_of_quiet_replicates_on_a_plateau_is_none() -> None:
     assert seen is not None
     assert seen.surest.share == pytest.approx(0.0169, rel=0.01)
     assert not seen.flagged
+
+
+def test_a_dropped_level_stays_out_of_the_range_however_well_it_reads_later() -> None:
+    fit = result(*clean_plate()).fit
+    assert fit is not None
+    levels = tuple(
+        replace(level, masked="dropped: 131.0 %") if level.nominal == 4.69 else level
+        for level in fit.levels
+    )
+    judged = judge_levels(replace(fit, levels=levels), Acceptance())
+    assert (judged.lloq, judged.uloq) == (9.38, 300.0)
