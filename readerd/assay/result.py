@@ -181,6 +181,24 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """One unknown on a loose curve; n replicates hold a number. The words are those of `Sample`."""
+
+    id: str
+    n: int
+    mean: float | None
+    cv_pct: float | None
+    concentration: float | None
+    se: float | None
+    ci95: tuple[float | None, float | None] | None
+    ci95_method: Literal["delta", "inversion"] | None
+    qualifier: Qualifier | None
+    limit: float | None
+    extrapolated: float | None
+    status: Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wells:
     """Columns of equal length, wells row by row: A1, A2 … `corrected` = measurement - reference."""
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -10,27 +9,9 @@ import numpy as np
 from readerd.assay.curve.fit import Calibration
 from readerd.assay.curve.inverse import Estimate, read_means, read_wells
 from readerd.assay.curve.report import cv_pct
-from readerd.assay.result import Qualifier, Status
+from readerd.assay.result import Unknown
 from readerd.assay.saying import Range, range_of, say
 from readerd.plate import OpticalDensity, Unread
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unknown:
-    """One unknown; n replicates hold a number. The words are those of `Sample`."""
-
-    id: str
-    n: int
-    mean: float | None
-    cv_pct: float | None
-    concentration: float | None
-    se: float | None
-    ci95: tuple[float | None, float | None] | None
-    ci95_method: Literal["delta", "inversion"] | None
-    qualifier: Qualifier | None
-    limit: float | None
-    extrapolated: float | None
-    status: Status
 
 
 def read_unknowns(

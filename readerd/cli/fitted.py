@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, replace
 
 from readerd.assay.curve.fit import fit_standards
 from readerd.assay.curve.settings import CurveSettings
-from readerd.assay.result import Fit
-from readerd.assay.unknowns import Unknown, read_unknowns
+from readerd.assay.result import Fit, Unknown
+from readerd.assay.unknowns import read_unknowns
 from readerd.cli.screen import to_screen
 from readerd.csvfile import LARGEST_OPTICAL_DENSITY, LeftOut, standards_from_csv, unknowns_from_csv
 from readerd.errors import InputError, Mistake

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from readerd.assay.result import Fit, Sample, Wells
-from readerd.assay.unknowns import Unknown as Loose
+from readerd.assay.result import Unknown as Loose
 from readerd.view.axis import BrokenLogAxis, LinearAxis, linear_axis
 from readerd.view.fitted import CurvePoint, trace
 

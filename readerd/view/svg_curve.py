@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from readerd.assay.result import Fit, Qc, Sample, Wells
-from readerd.assay.unknowns import Unknown as Loose
+from readerd.assay.result import Unknown as Loose
 from readerd.view.axis import amount
 from readerd.view.markup import Markup, join, number, path, svg, tag
 from readerd.view.palette import CURVE, INK, QUIET, UNKNOWN

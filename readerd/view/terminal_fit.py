@@ -6,8 +6,7 @@ from typing import Final
 
 from rich.text import Text
 
-from readerd.assay.result import Fit, Sample, Status
-from readerd.assay.unknowns import Unknown
+from readerd.assay.result import Fit, Sample, Status, Unknown
 from readerd.view.rounding import (
     concentration,
     interval,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from readerd.assay.curve.fit import Calibration, fit_standards
 from readerd.assay.curve.settings import CurveSettings, FitTo, Model, WeightKind, ZeroStandard
-from readerd.assay.unknowns import Unknown, read_unknowns
+from readerd.assay.result import Unknown
+from readerd.assay.unknowns import read_unknowns
 from readerd.view.rounding import quantity
 from tests.assay.reference import Entry, case, standards
 
