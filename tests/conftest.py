@@ -6,6 +6,7 @@ the run. With CI=true there is no leaving out: every skip is a failure with its 
 The brokers that more than one room's tests talk to are here too: the embedded one, and mosquitto.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -24,6 +25,10 @@ from readerd.demo.broker import Broker
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
 
+# Importing the suite leaves no garbage worth looking for, and what it leaves lives to the end: every
+# later collection would go through all of it.
+gc.disable()
+
 NO_LEAVING_OUT = os.environ.get("CI") == "true"
 
 
@@ -31,6 +36,11 @@ NO_LEAVING_OUT = os.environ.get("CI") == "true"
 def pytest_xdist_auto_num_workers() -> int:
     """`-n auto` is one more than there are processors: many tests wait for a line or a process."""
     return len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 from readerd.assay.definition import Assay, load_assay
@@ -32,12 +33,17 @@ def il6_assay_text() -> str:
 
 def il6_plate(seed: int = SEED) -> TruePlate:
     """Standards and controls as the assay file has them, samples spread over the range."""
-    text = il6_assay_text()
-    assay = load_assay(text, "il6-elisa.toml")
+    text, assay = _shipped()
     truth = _truth(assay, random.Random(seed))
     positions = zip(assay.layout.wells, assay.layout.positions, strict=True)
     wells = {well: truth[position] for well, position in positions if position is not None}
     return TruePlate(text, simulated_elisa(wells, seed=seed, format=assay.layout.format), truth)
+
+
+@cache
+def _shipped() -> tuple[str, Assay]:
+    text = il6_assay_text()
+    return text, load_assay(text, "il6-elisa.toml")
 
 
 def _truth(assay: Assay, dice: random.Random) -> dict[str, float]:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from readerd.demo.plate import TruePlate, il6_plate
+from readerd.demo.plate import il6_plate
 from readerd.driver.chemistry import Chemistry
 from readerd.driver.contract import Driver
 from readerd.driver.stream import ByteStream
@@ -24,12 +24,8 @@ from readerd.errors import LinkLost
 from readerd.plate import OpticalDensity
 
 FORMAT = 96
-
-
-@lru_cache(maxsize=4)
-def true_plate(number: int) -> TruePlate:
-    """Plate `number` of every weekend: its wells, and the truth about them."""
-    return il6_plate(number)
+# What lies on the carrier; no more are kept, since the weekend measures what grows.
+_lying = lru_cache(maxsize=4)(il6_plate)
 
 
 class _Carrier(Mapping[int, Sequence[OpticalDensity]]):
@@ -40,7 +36,7 @@ class _Carrier(Mapping[int, Sequence[OpticalDensity]]):
 
     @property
     def _wells(self) -> Mapping[int, Sequence[OpticalDensity]]:
-        return true_plate(self.plate).chemistry.plates
+        return _lying(self.plate).chemistry.plates
 
     def __getitem__(self, wavelength_nm: int) -> Sequence[OpticalDensity]:
         return self._wells[wavelength_nm]

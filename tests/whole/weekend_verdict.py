@@ -3,10 +3,11 @@
 import statistics
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final
 
+from readerd.demo.plate import il6_plate
 from readerd.plate import Unread
-from tests.whole.weekend_instrument import true_plate
 from tests.whole.weekend_scene import Found
 
 # The wire of every reader here carries at least three decimals.
@@ -28,6 +29,8 @@ BROKER, LIMS = ("broker", "session"), ("LIMS", "receipt")
 INSTRUMENT = (
     "cable", "silence", "rubbish", "break off", "late", "flipped", "checksum", "instrument",
 )  # fmt: skip
+# Every plate of a weekend and the truth about it; asked for again by each look at the same weekend.
+_true_plate = lru_cache(maxsize=256)(il6_plate)
 STANDING: Final = ["health", "info", "last", "state", "status"]
 
 
@@ -75,7 +78,7 @@ def _numbers(found: Found) -> Iterator[str]:
 
 
 def _wells(plate: int, data: dict[str, Any]) -> Iterator[str]:
-    truth = true_plate(plate).chemistry
+    truth = _true_plate(plate).chemistry
     for name, nm in (("a_measurement", 450), ("a_reference", 570)):
         for well, true, told in zip(
             data["wells"]["id"], truth.plates[nm], data["wells"][name], strict=True
@@ -90,7 +93,7 @@ def concentration_errors_pct(found: Found) -> list[float]:
     errors = []
     for envelope in found.told:
         data = envelope["data"]
-        truth = true_plate(found.runs.get(data["run"]["id"], 0)).truth
+        truth = _true_plate(found.runs.get(data["run"]["id"], 0)).truth
         for sample in data["samples"]:
             if sample["concentration"] is not None and sample["status"] == "ok":
                 true = truth[sample["position"]]
