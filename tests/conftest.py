@@ -25,8 +25,8 @@ from readerd.demo.broker import Broker
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
 
-# Importing the suite leaves no garbage worth looking for, and what it leaves lives to the end: every
-# later collection would go through all of it.
+# Importing the suite leaves no garbage worth looking for, and what it does leave lives to the end:
+# every later collection would go through all of it.
 gc.disable()
 
 NO_LEAVING_OUT = os.environ.get("CI") == "true"
