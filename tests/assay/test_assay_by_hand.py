@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from readerd.assay.acceptance import Acceptance
-from readerd.assay.curve.checks import LevelData, direction
+from readerd.assay.curve.checks import LevelData
 from readerd.assay.curve.curve import Curve
 from readerd.assay.curve.fit import calibrate
 from readerd.assay.curve.inverse import Estimate
@@ -334,30 +334,15 @@ def test_a_flag_is_its_own_name() -> None:
     assert [flag.value for flag in Flag] == [flag.name for flag in Flag]
 
 
-def test_the_fall_of_the_top_level_in_its_own_errors() -> None:
-    def levels(*responses: tuple[float, ...]) -> list[LevelData]:
-        return [
-            LevelData(position=f"S{x}", nominal=float(x), responses=values)
-            for x, values in enumerate(responses)
-        ]
-
-    kind = Variance("variance", 0.02, 0.1, 0.0)
-    # single wells: the errors are those of the model
-    alone = direction(levels((0.1,), (0.5,), (2.0,), (1.7,)), kind)
-    assert alone.rising
-    assert alone.top_fall == pytest.approx(0.3 / math.hypot(0.02, 0.2, 0.02, 0.17))
-    # replicates: pooled over all levels, in units of the model
-    pairs = direction(levels((0.1, 0.1), (1.6, 2.4), (1.7, 1.7, 1.7)), kind)
-    sigma2 = 2 * 0.16 / (0.02**2 + 0.2**2) / 4
-    errors = sigma2 * ((0.02**2 + 0.2**2) / 2 + (0.02**2 + 0.17**2) / 3)
-    assert pairs.top_fall == pytest.approx(0.3 / errors**0.5)
-    # neither: a fiftieth of the span each
-    bare = direction(levels((0.1,), (2.1,), (2.0,)), PLAIN)
-    assert bare.top_fall == pytest.approx(0.1 / math.hypot(0.04, 0.04))
-    assert direction(levels((2.1,), (1.0,), (0.1,)), PLAIN).top_fall == 0.0
-    assert direction(levels((2.1,), (0.1,), (0.3,)), PLAIN).top_fall == pytest.approx(
-        0.2 / 0.04 / 2**0.5
+def test_a_dropped_level_is_no_end_of_the_range() -> None:
+    fit = leveled(dict.fromkeys((1.0, 2.0, 3.0, 4.0), 1.0))
+    dropped = tuple(
+        replace(level, masked="dropped") if level.nominal in (1.0, 4.0) else level
+        for level in fit.levels
     )
+    found = judge_levels(replace(fit, levels=dropped), Acceptance())
+    assert (found.lloq, found.uloq) == (2.0, 3.0)
+    assert [level.passed for level in found.levels] == [None, True, True, None]
 
 
 def test_a_level_without_wells_is_not_read_back() -> None:

@@ -120,6 +120,13 @@ def test_a_rise_before_the_fall_is_flagged_not_refused() -> None:
     assert "step back by 30 %" in calibration.fit.warnings[-1]
 
 
+def test_a_step_back_is_said_beside_the_choice_of_the_model() -> None:
+    choice = CurveSettings(model="auto", weighting="none")
+    warnings = fit_standards(*standards("drc-lettuce"), choice).fit.warnings
+    assert warnings[0].startswith("auto: ")
+    assert any("step back" in warning for warning in warnings[1:])
+
+
 def test_no_real_curve_but_lettuce_and_rat43_is_flagged() -> None:
     flagged = []
     for name in CASES:

@@ -352,7 +352,7 @@ def kept(four: Fit, five: Fit, x: list[float], y: list[float]) -> str | None:
 def test_auto_decides_by_the_numbers_of_the_fits_themselves() -> None:
     reasons = set()
     # found among 400 seeds so that every reason and both families occur
-    for seed in (0, 1, 3, 4, 195):
+    for seed in (1, 3, 4, 10, 195):
         x, y = asymmetric(seed)
         four = fit_standards(x, y, CurveSettings()).fit
         fives = [fit_standards(x, y, CurveSettings(model=m)).fit for m in ("5pl", "5pl-mirrored")]
