@@ -188,7 +188,7 @@ def load_assay(text: str, source: str) -> Assay:
     mistakes += wrong
     if file is not None and layout is not None:
         mistakes += _across(file, layout)
-        mistakes += _never_enough(acceptance, layout)
+        mistakes += _against_the_profile(file, acceptance, layout)
     if mistakes or file is None or layout is None:
         raise ConfigError(source, tuple(mistakes))
     bindings = {name: Binding(entry.id, entry.dilution) for name, entry in file.samples.items()}
@@ -246,14 +246,19 @@ def _standards(section: _LayoutSection) -> list[Mistake]:
     return mistakes
 
 
-def _never_enough(acceptance: Acceptance, layout: Layout) -> list[Mistake]:
-    """A limit that no plate of this layout can meet."""
+def _against_the_profile(file: _File, acceptance: Acceptance, layout: Layout) -> list[Mistake]:
+    """A limit that no plate of this layout can meet, a zero standard that the profile wants."""
+    mistakes = []
     least, there = acceptance.min_levels, sum(dose > 0 for dose in layout.standards.values())
-    if there >= least:
-        return []
-    what = f"{least} levels must hold (profile {acceptance.profile}), and layout.standards has"
-    what += f" {there} above 0: every plate would fail; state a smaller one here"
-    return [Mistake("acceptance.min_levels", what)]
+    if there < least:
+        what = f"{least} levels must hold (profile {acceptance.profile}), and layout.standards has"
+        what += f" {there} above 0: every plate would fail; state a smaller one here"
+        mistakes.append(Mistake("acceptance.min_levels", what))
+    excluded = file.curve.zero_standard == "exclude" and 0.0 in layout.standards.values()
+    if acceptance.profile == "kit" and excluded:
+        what = "profile kit has the zero standard in the fit (anchor) or subtracted (subtract)"
+        mistakes.append(Mistake("curve.zero_standard", what))
+    return mistakes
 
 
 def _across(file: _File, layout: Layout) -> list[Mistake]:

@@ -159,6 +159,15 @@ def test_weights_that_weigh_nothing_are_a_mistake() -> None:
     assert found == ["curve: s0 and cv are both 0: no weight is defined"]
 
 
+def test_a_kit_has_its_zero_standard_in_the_fit_or_subtracted() -> None:
+    kit = ('profile = "m10"', 'profile = "kit"')
+    excluded = ('zero_standard = "anchor"', 'zero_standard = "exclude"')
+    assert "profile kit has the zero standard" in mistakes_of(changed(kit, excluded))[0]
+    assert load_assay(changed(excluded), "x").curve.zero_standard == "exclude"
+    no_zero = changed(kit, excluded, ("S8 = 0.0", "S8 = 2.0"))
+    assert load_assay(no_zero, "x").acceptance.profile == "kit"
+
+
 def test_what_is_no_toml_is_said_with_its_line() -> None:
     assert "line 3" in mistakes_of('[assay]\nid = "x"\nid = \n')[0]
 
