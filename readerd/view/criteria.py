@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from readerd.assay.result import Fit, Flag, Qc, Rule, Wells
-from readerd.view.rounding import MISSING, nominal, od, quantity
+from readerd.view.rounding import MISSING, nominal, od, quantity, statistic
 
 Limit = bool | int | float | None
 
@@ -59,6 +59,7 @@ _RULES: dict[str, _Reading] = {
     "low-asymptote": _Reading("samples under the zero", " SE"),
     "optical-spread": _Reading("reference, spread", " OD", limits=("reference_spread_od",)),
     "plate-present": _Reading("wells like air", " %", "<", times=100.0),
+    "standard-wells": _Reading("standards without number"),
     "complete": _Reading("wells not delivered"),
     "orientation": _Reading("plate not turned"),
     "kit-expiry": _Reading("kit past its date", " d"),
@@ -78,7 +79,6 @@ def criteria(qc: Qc, fit: Fit | None, wells: Wells | None) -> tuple[Criterion, .
     """Every rule, then every limit that no rule shows."""
     rows = [_of_rule(rule, qc.limits) for rule in qc.rules]
     shown = {name for rule in qc.rules if rule.id in _RULES for name in _RULES[rule.id].limits}
-    rows += _own_lines(qc.limits, fit, wells)
     shown |= {_BELOW, _ABOVE, _LOW, _HIGH, _MADS, _DROP}
     for rule_id, reading in _RULES.items():
         hidden = [name for name in reading.limits if name not in shown and name in qc.limits]
@@ -86,6 +86,7 @@ def criteria(qc: Qc, fit: Fit | None, wells: Wells | None) -> tuple[Criterion, .
             unseen = Rule(id=rule_id, verdict="none", observed=None, limit=None)
             rows.append(_of_rule(unseen, qc.limits))
             shown.update(reading.limits)
+    rows += _own_lines(qc.limits, fit, wells)
     rest = (name for name in qc.limits if name not in shown)
     rows += [Criterion("none", name, MISSING, _plain(qc.limits[name])) for name in rest]
     return tuple(rows)
@@ -95,7 +96,8 @@ def _of_rule(rule: Rule, limits: Mapping[str, Limit]) -> Criterion:
     reading = _RULES.get(rule.id, _Reading(rule.id, sign=""))
     seen = MISSING
     if rule.observed is not None:
-        seen = quantity(rule.observed * reading.times) + reading.unit
+        shown = statistic if rule.id == "curve" else quantity
+        seen = shown(rule.observed * reading.times) + reading.unit
     known = [limits[name] for name in reading.limits if name in limits]
     usual = known[0] if known else rule.limit
     limit = MISSING

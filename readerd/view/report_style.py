@@ -1,7 +1,7 @@
 """The report's style sheet: one layout for screen and paper, in millimetres.
 
-The sheet is whatever the printer holds: the layout fits A4 (210 x 297 mm, ISO 216) and Letter
-(215.9 x 279.4 mm), so it is 194 mm wide and an ordinary plate is at most 265 mm high.
+The sheet is whatever the printer holds: A4 (210 x 297 mm, ISO 216) or Letter (215.9 x 279.4 mm),
+which is wider and shorter, so there everything is drawn a little smaller.
 """
 
 from readerd.view.palette import BAD, GOOD, INK, QUIET, RULE, WARN
@@ -46,7 +46,6 @@ dd {{ margin: 0; overflow-wrap: anywhere }}
 .large, .checks {{ grid-template-columns: repeat(2, minmax(0, 1fr)) }}
 .large svg:last-child {{ grid-column: 1 / -1; width: 66%; margin: 0 auto }}
 .checks {{ margin-top: 1mm; gap: 2mm }}
-.two {{ columns: 2; column-gap: 4mm }}
 .three {{ gap: 3mm; font-size: 6.7pt; grid-template-columns: 58.5mm 58.5mm minmax(0, 1fr) }}
 .curve p {{ font-size: 6.6pt }}
 svg {{ width: 100%; height: auto; display: block; break-inside: avoid }}
@@ -81,10 +80,12 @@ footer {{ margin-top: 1.2mm; border-top: .2mm solid {RULE}; padding-top: .6mm; c
   main {{ width: auto; padding: 3mm; box-shadow: none }}
   header {{ flex-wrap: wrap-reverse }}
   .curve, .plates, .three, .large, footer {{ grid-template-columns: minmax(0, 1fr) }}
-  .two {{ columns: 1 }}
   .curve > div, .three, .two, .scroll {{ overflow-x: auto }}
   thead th, dt, footer {{ font-size: 8pt }}
 }}
+/* a browser repeats the head of a table in each column on paper, but not on the screen */
+@media print {{ .two {{ columns: 2; column-gap: 4mm }} }}
+@media print and (min-aspect-ratio: 73/100) {{ main {{ zoom: .945 }} }}
 @media print {{ body {{ -webkit-print-color-adjust: exact; print-color-adjust: exact }} }}
 """
 

@@ -90,8 +90,7 @@ def _wells_of(wells: Wells | None) -> Mapping[str, str]:
 def _standard(level: Level, places: str) -> tuple[Content, ...]:
     said: Content = "anchor" if level.nominal == 0 else r.MISSING
     if level.masked is not None:
-        dropped = level.masked.startswith("dropped")
-        said = level.masked if dropped else f"left out: {level.masked}"
+        said = "dropped" if level.masked.startswith("dropped") else f"left out: {level.masked}"
     elif level.passed is not None:
         said = verdict("pass" if level.passed else "fail")
     return (
@@ -223,7 +222,7 @@ def _notes(outcome: Outcome, letters: Mapping[Flag, str]) -> list[Markup]:
     masked = _masked(outcome.wells)
     if masked:
         notes.append(join([tag("b", "Masked wells: "), masked]))
-    return [tag("p", join(notes, ". "), ".")] if notes else []
+    return [tag("p", join(notes, " \N{MIDDLE DOT} "))] if notes else []
 
 
 def _masked(wells: Wells | None) -> str:

@@ -140,8 +140,8 @@ def _strike(at: tuple[float, float], reach: float) -> list[Markup]:
     x, y = at
     data = f"M{number(x - reach)} {number(y + reach)}l{number(2 * reach)}-{number(2 * reach)}"
     return [
-        tag("path", d=data, stroke="#fff", stroke_width="3.5"),
-        tag("path", d=data, stroke=BAD, stroke_width="1.5"),
+        tag("path", d=data, stroke="#fff", stroke_width="2.6"),
+        tag("path", d=data, stroke=BAD, stroke_width="1.2"),
     ]
 
 

@@ -6,15 +6,19 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
+from readerd.assay.acceptance import Acceptance
 from readerd.assay.result import Flag, PlateResult, Rule
 from readerd.payload import ResultData
 from readerd.view.provenance import Provenance, provenance_of
 from readerd.view.report import report_page
+from readerd.view.report_style import css_string
+from readerd.view.rounding import nominal, quantity
+from readerd.view.unreported import unreported
 
 NO_NUMBER = re.compile(r"\b(nan|NaN|inf|None)\b")
 EVIL = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script>&\x00"
@@ -236,3 +240,101 @@ def test_a_message_is_an_outcome_itself(message: ResultData) -> None:
     text = text_of(report_page(message, provenance_of(message)))
     assert text.startswith("il6-elisa · PLT0001234")
     assert "no plate was delivered" in text
+
+
+def test_every_limit_in_force_is_on_paper(good: PlateResult, origin: Provenance) -> None:
+    # numbers that nothing else on the page has
+    limits: dict[str, bool | int | float | None] = {
+        entry.name: 1000.5 + rank if entry.type is not bool else True
+        for rank, entry in enumerate(fields(Acceptance))
+        if entry.name != "profile"
+    }
+    plate = replace(good, qc=replace(Acceptance().qc(), limits=limits))
+    text = text_of(report_page(plate, origin))
+    for name, limit in limits.items():
+        if not isinstance(limit, bool) and limit is not None:
+            assert nominal(limit) in text or quantity(limit) in text, name
+    assert "may be dropped" in text
+
+
+def test_a_limit_without_a_rule_is_named(good: PlateResult, origin: Provenance) -> None:
+    plate = replace(good, qc=replace(good.qc, limits={"moon_phase": 7.25}))
+    assert "moon_phase–7.25" in text_of(report_page(plate, origin))
+
+
+def test_who_has_no_value_is_named_with_the_reason(
+    good: PlateResult, failed: PlateResult, origin: Provenance
+) -> None:
+    told = " ".join(unreported(good))
+    for sample in good.samples:
+        named = re.search(rf"\b{sample.position}\b", told) is not None
+        assert named == (sample.value is None)
+    assert "above the highest accepted standard, 300 pg/mL in the well: dilute and repeat" in told
+    (line,) = unreported(failed)
+    assert line.startswith("no accepted curve (level means change direction")
+    assert line.endswith("all 40 samples and controls")
+    assert line in text_of(report_page(failed, origin))
+
+
+def test_a_sample_without_wells_says_what_became_of_them(good: PlateResult) -> None:
+    silent = replace(good.samples[5], value=None, status="no_reading", qualifier=None)
+    first, second = (good.wells.id.index(well) for well in silent.wells)
+    masked, flags = list(good.wells.masked), list(good.wells.flags)
+    masked[first], flags[second] = "bubble", (Flag.NOT_MEASURED,)
+    wells = replace(good.wells, masked=tuple(masked), flags=tuple(flags))
+    (line,) = unreported(replace(good, wells=wells, samples=(silent,)))
+    assert "masked: bubble; the instrument did not deliver this well" in line
+    assert line.endswith(f": {silent.position}")
+
+
+def test_both_curves_stand_on_the_page(good: PlateResult, origin: Provenance) -> None:
+    assert good.fit is not None
+    level = replace(good.fit.levels[3], recovery_pct=136.7, passed=False)
+    levels = (*good.fit.levels[:3], level, *good.fit.levels[4:])
+    first = replace(good.fit, params={**good.fit.params, "c": 173.0}, levels=levels)
+    text = text_of(report_page(good, origin, before_drop=first))
+    assert "before (S4 136.7 %): a = 0.0450 ± 0.0020, b = 1.050 ± 0.020, c = 173 ± 31" in text
+    assert "c = 420 ± 31" in text
+
+
+def test_every_table_can_be_heard(any_plate: PlateResult, origin: Provenance) -> None:
+    root = parsed(report_page(any_plate, origin))
+    for table in root.iter("table"):
+        assert table[0].tag == "caption"
+        assert table[0].text
+        assert {th.get("scope") for th in table.findall("./thead//th")} == {"col"}
+        assert all((th.text or "").strip() for th in table.findall("./thead//th"))
+        for row in table.findall("./tbody/tr"):
+            assert row[0].tag == "th"
+            assert row[0].get("scope") == "row"
+            assert len(row) == len(table.findall("./thead//th"))
+
+
+def test_notes_are_letters_that_are_explained(good: PlateResult, origin: Provenance) -> None:
+    marked = replace(good.samples[20], flags=(Flag.HIGH_CV, Flag.SINGLE_REPLICATE))
+    samples = (*good.samples[:20], marked, *good.samples[21:])
+    text = text_of(report_page(replace(good, samples=samples), origin))
+    assert "ok a,b" in text
+    assert "aHIGH_CV replicates differ" in text
+    assert "bSINGLE_REPLICATE only one" in text
+
+
+def test_an_extrapolated_number_is_no_value(good: PlateResult, origin: Provenance) -> None:
+    far = next(s for s in good.samples if s.qualifier == ">")
+    samples = tuple(replace(s, extrapolated=457.0) if s is far else s for s in good.samples)
+    text = text_of(report_page(replace(good, samples=samples), origin))
+    assert f"Extrapolated, not to be reported: {far.position} 457" in text
+
+
+def test_the_name_at_the_foot_of_each_sheet_cannot_leave_its_quotes() -> None:
+    escaped = css_string('"; } </style><b>\\')
+    assert escaped.startswith('"')
+    assert not set(escaped[1:-1]) & set("\"';{}<>/")
+    assert css_string("PLT1") == '"PLT1"'
+
+
+def test_long_names_get_the_width_of_the_sheet(good: PlateResult, origin: Provenance) -> None:
+    samples = tuple(replace(s, sample_id=f"{'N' * 40}-{s.position}") for s in good.samples)
+    root = parsed(report_page(replace(good, samples=samples), origin))
+    assert not root.findall(".//div[@class='two']")
+    assert parsed(report_page(good, origin)).findall(".//div[@class='two']")
