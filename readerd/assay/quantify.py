@@ -35,7 +35,7 @@ from readerd.assay.result import (
 )
 from readerd.assay.samples import Found, read_samples
 from readerd.assay.saying import Range, range_of
-from readerd.assay.wells import WellTable, levels_of, measure, turned
+from readerd.assay.wells import WellTable, levels_of, lost_standards, measure, turned
 from readerd.errors import ErrorCode, RequestError
 from readerd.plate import OpticalDensity, Reading, Unread, complete
 
@@ -217,6 +217,8 @@ def _result(
         text = f"not delivered: {', '.join(missing)}"
         warnings.append(text)
         every.append(_warn("complete", float(len(missing)), text))
+    if lost := lost_standards(assay.layout, table):
+        every.append(_warn("standard-wells", float(len(lost)), f"no number: {', '.join(lost)}"))
     if curve.usable is None:
         flags.append(Flag.CURVE_REJECTED)
         other = _judged(assay, levels_of(assay.layout, turned(table)))

@@ -136,6 +136,18 @@ def levels_of(layout: Layout, table: WellTable) -> list[LevelData]:
     return levels
 
 
+def lost_standards(layout: Layout, table: WellTable) -> list[str]:
+    """Standard wells that were read and gave no number: the rest of a saturated level is low."""
+    mute = (Flag.SATURATED, Flag.UNREADABLE)
+    return [
+        f"{name} in {layout.wells[index]} ({mark})"
+        for name in layout.standards
+        for index in layout.groups[name]
+        for mark in table.flags[index][:1]
+        if mark in mute and table.masked[index] is None
+    ]
+
+
 def _why_missing(wells: Sequence[int], table: WellTable) -> str:
     reasons = [reason for index in wells if (reason := table.masked[index])]
     if reasons:

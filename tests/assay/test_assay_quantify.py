@@ -101,6 +101,20 @@ def test_a_saturated_top_standard_is_left_out_and_the_range_shrinks() -> None:
     assert found.curve == "accepted"
     assert found.wells.a_measurement[1] == 3.6
     assert found.wells.corrected[:2] == (None, None)
+    lost = rule(found, "standard-wells")
+    assert (lost.verdict, lost.observed) == ("warn", 2.0)
+    assert lost.text == "no number: S1 in A1 (SATURATED), S1 in A2 (SATURATED)"
+
+
+def test_a_standard_well_that_a_person_left_out_is_not_told_again() -> None:
+    measurement, reference = simulated_plate(0)
+    measurement["A1"] = Unread.SATURATED
+    kept = quantify(il6(), reading(measurement, reference), reference_nm=570)
+    left_out = quantify(
+        il6(), reading(measurement, reference), reference_nm=570, masks={"A1": "bubble"}
+    )
+    named = [{one.id for one in found.qc.rules} for found in (kept, left_out)]
+    assert ["standard-wells" in rules for rules in named] == [True, False]
 
 
 def test_a_saturated_sample_is_above_range() -> None:

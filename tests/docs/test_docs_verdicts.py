@@ -97,6 +97,7 @@ STRUCK: dict[str, Callable[[], PlateResult]] = {
     "low-asymptote": lambda: changed(U1=0.3, doses={"U1": 0.0}),
     "optical-spread": lambda: at_reference(lambda well: 0.04 if well[0] < "E" else 0.09),
     "plate-present": lambda: at_reference(lambda well: 0.005),
+    "standard-wells": lambda: changed(A1=4.0),
     "complete": lambda: at_reference(lambda well: None if well == "H12" else 0.04),
     "orientation": turned,
     "kit-expiry": expired,
