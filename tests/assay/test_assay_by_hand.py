@@ -306,20 +306,10 @@ def test_what_may_be_said(rising: bool) -> None:
     assert said(None, None, over=True) == (outside, None, beyond, limit[beyond], None)
     assert said(9.0, 9.0, over=True) == (outside, None, beyond, limit[beyond], None)
     assert said(3.0, low, over=True) == ("unreadable", None, None, None, None)
-    whole = say(
-        usable,
-        Estimate(3.0, 0.5, (2.0, None), "inversion"),
-        1.0,
-        saturated=False,
-        dilution=2.0,
-        extrapolate=False,
-    )
-    assert (whole.concentration, whole.se, whole.ci95, whole.method) == (
-        3.0,
-        1.0,
-        (4.0, None),
-        "inversion",
-    )
+    for ci95, times in (((2.0, 3.5), (4.0, 7.0)), ((2.0, None), (4.0, None)), (None, None)):
+        estimate = Estimate(3.0, 0.5, ci95, "inversion")
+        got = say(usable, estimate, 1.0, saturated=False, dilution=2.0, extrapolate=False)
+        assert (got.concentration, got.se, got.ci95, got.method) == (3.0, 1.0, times, "inversion")
     for mean, over, status in (
         (1.0, False, "no_curve"),
         (None, True, "no_curve"),

@@ -98,6 +98,9 @@ def test_refused_with_a_reason(x: list[float], y: list[float], reason: str) -> N
     assert not calibration.fit.converged
     assert calibration.fit.params == {}
     assert reason in (calibration.fit.reason or "")
+    assert {(level.fitted, level.back_calculated) for level in calibration.fit.levels} <= {
+        (None, None)
+    }
     (unknown,) = read_unknowns(calibration, {"u": [0.5, 0.7]})
     assert (unknown.status, unknown.concentration, unknown.mean) == ("no_curve", None, 0.6)
 

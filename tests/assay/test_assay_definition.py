@@ -143,6 +143,7 @@ def test_every_mistake_at_once_with_its_path() -> None:
             "curve: every parameter is fixed",
         ),
         ("fixed = {}", "fixed = { a = 1.0, d = 1.0 }", "curve: a and d are fixed at the same"),
+        ("S1 S1 QL QL", "S1 S1 QL X:2", "layout.plate row A column 4: X:2 is not in"),
         ("QL = [20.0", "B = [20.0", "layout.controls.B: B means blank"),
         ("QL = [20.0", "S1 = [20.0", "layout.controls.S1: is a standard too"),
     ],

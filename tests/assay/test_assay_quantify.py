@@ -295,6 +295,7 @@ def test_a_blank_can_be_subtracted_and_negative_responses_are_ordinary() -> None
     response = found.wells.response[WELLS.index("C3")]
     assert response is not None
     assert response < 0
+    assert found.wells.role[WELLS.index("H1")] == "blank"
     assert sample(found, "U20").value == pytest.approx(144.0, rel=1e-6)
     assert sample(found, "U1").qualifier == "<"
 
