@@ -7,7 +7,7 @@ stand in `readerd.assay.acceptance`; a key under `[acceptance]` overrides the pr
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -142,8 +142,8 @@ class Assay:
     curve: Curve
     acceptance: Acceptance
     layout: Layout
-    samples: Mapping[str, Binding] = field(default_factory=dict)
-    text: str = ""
+    samples: Mapping[str, Binding]
+    text: str
 
     @cached_property
     def sha256(self) -> str:

@@ -182,6 +182,11 @@ def test_the_zero_standard_must_exist_to_be_subtracted() -> None:
         ("S8 = 0.0", "S8 = 1.0"), ('zero_standard = "anchor"', 'zero_standard = "subtract"')
     )
     assert "needs a standard with concentration 0" in mistakes_of(text)[0]
+    text = changed(
+        ('zero_standard = "anchor"', 'zero_standard = "subtract"'),
+        ('blank = "none"', 'blank = "subtract"'),
+    )
+    assert "curve.blank: blank and zero standard: subtract only one" in mistakes_of(text)
 
 
 def test_alternatives_need_a_reference_to_stand_in_for() -> None:
