@@ -32,6 +32,7 @@ from readerd_biorad.codec import (
     identity_decoder,
     reply_decoder,
 )
+from tests.well_values import well_values
 
 
 def worked_example() -> bytes:
@@ -57,12 +58,8 @@ def worked_example() -> bytes:
 
 EXAMPLE = PlateData.from_bytes(worked_example())
 
-optical_densities: st.SearchStrategy[OpticalDensity] = st.one_of(
-    st.integers(-3500, 3500).map(lambda thousandths: thousandths / 1000),
-    st.just(Unread.SATURATED),
-)
 blocks = st.builds(
-    Block.of, st.lists(optical_densities, min_size=96, max_size=96), st.sampled_from("ABC")
+    Block.of, well_values(-3500, 3500, 3, [Unread.SATURATED]), st.sampled_from("ABC")
 )
 wavelengths = st.integers(400, 750)
 single_plates = st.builds(

@@ -42,12 +42,9 @@ from readerd_biotek.framing import (
     version_decoder,
 )
 from tests.drivers.biotek.elx_witness import ROW_570, TEXT_450, WITNESS
+from tests.well_values import well_values
 
-optical_densities: st.SearchStrategy[OpticalDensity] = st.one_of(
-    st.integers(-9999, 9999).map(lambda thousandths: thousandths / 1000),
-    st.just(Unread.SATURATED),
-)
-plates = st.lists(optical_densities, min_size=96, max_size=96)
+plates = well_values(-9999, 9999, 3, [Unread.SATURATED])
 statuses = st.integers(0, 0xFFFF).map(lambda code: Status(f"{code:04X}"))
 blocks = plates.map(Block.of)
 nm = st.integers(340, 900)
