@@ -101,7 +101,8 @@ def _of_rule(rule: Rule, limits: Mapping[str, Limit]) -> Criterion:
     known = [limits[name] for name in reading.limits if name in limits]
     usual = known[0] if known else rule.limit
     limit = MISSING
-    if usual is not None:
+    # a limit of nothing, where nothing was counted, says nothing
+    if usual is not None and (usual != 0 or rule.observed is not None):
         limit = f"{reading.sign} {quantity(usual * reading.times)}{reading.unit}".strip()
     if len(known) > 1 and known[1] is not None:
         limit += f", ends {quantity(known[1])}"

@@ -36,7 +36,7 @@ def _reason(outcome: Outcome, sample: Sample) -> str:
     if Flag.SATURATED in sample.flags and sample.qualifier is None:
         return "one well is saturated and another contradicts it"
     side = {">": ", on the high side", "<": ", on the low side"}.get(sample.qualifier or "", "")
-    return f"response at or beyond an asymptote: the curve has no concentration there{side}"
+    return f"response at or beyond the end of the curve{side}: no concentration has it"
 
 
 def _beyond(outcome: Outcome, sample: Sample) -> str:
