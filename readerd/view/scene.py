@@ -1,7 +1,7 @@
 """What a picture of the standard curve shows, decided once for text and SVG."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from readerd.assay.result import Fit, Sample, Wells
@@ -88,20 +88,12 @@ def curve_scene(
     ys += [*(mark.y for mark in replicates), *(mark.y for mark in unknowns)]
     if not ys:
         return None
+    y = linear_axis(min(0.0, *ys), max(*ys, 0.05))
     rejected = fit.reason or "" if fit.converged else ""
-    return CurveScene(
-        x,
-        linear_axis(min(0.0, *ys), max(*ys, 0.05)),
-        curve,
-        zero[0] if zero else None,
-        replicates,
-        unknowns,
-        None if rejected else fit.lloq,
-        None if rejected else fit.uloq,
-        fit.unit or "",
-        trace(before, xs),
-        rejected,
-    )
+    lloq, uloq = (None, None) if rejected else (fit.lloq, fit.uloq)
+    at_zero = zero[0] if zero else None
+    drawn = CurveScene(x, y, curve, at_zero, replicates, unknowns, lloq, uloq, fit.unit or "")
+    return replace(drawn, before=trace(before, xs), rejected=rejected)
 
 
 def _replicates(

@@ -42,19 +42,14 @@ def recovery_svg(
         return _nothing(title, "No standard was read back.")
     doses, recoveries, verdicts = zip(*found, strict=True)
     wide = max(limits_pct) + 5
-    axis = linear_axis(
-        max(0.0, min(100 - wide, *recoveries)),
-        min(max(100 + wide, *recoveries), _MOST_RECOVERY_PCT),
-        4,
-    )
+    top = min(max(100 + wide, *recoveries), _MOST_RECOVERY_PCT)
+    axis = linear_axis(max(0.0, min(100 - wide, *recoveries)), top, 4)
     frame = _frame(scene, axis)
     words = (
         f"{counted(len(found), 'level')} read back at {percent(min(recoveries))} to "
         f"{percent(max(recoveries))} %; {verdicts.count(False)} outside the limits."
     )
-    keys = ["dashed: limits"]
-    keys += ["× outside"] * (False in verdicts) + ["hollow: left out"] * (None in verdicts)
-    keys += _edge_key(axis, recoveries)
+    keys = _recovery_keys(axis, found)
     return svg(
         WIDTH,
         HEIGHT,
@@ -68,6 +63,15 @@ def recovery_svg(
         _keys(frame, keys),
         *(_mark(frame, x, y, passed) for x, y, passed in found),
     )
+
+
+def _recovery_keys(
+    axis: LinearAxis, found: Sequence[tuple[float, float, bool | None]]
+) -> list[str]:
+    verdicts = [passed for _, _, passed in found]
+    keys = ["dashed: limits"]
+    keys += ["× outside"] * (False in verdicts) + ["hollow: left out"] * (None in verdicts)
+    return keys + _edge_key(axis, [recovery for _, recovery, _ in found])
 
 
 def residual_svg(

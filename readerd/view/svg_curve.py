@@ -38,24 +38,18 @@ def curve_svg(
 ) -> str:
     """The picture as text; without anything to draw it says why in its place.
 
-    `named` gives each sample a name to point at (on a page), for about 60 bytes each;
-    `points` are the standards (concentration, response) when there is no plate, `loose` the
-    samples; `before` is the fit before levels were dropped;
-    `note` stands in the plot (`provisional`).
+    `named` gives each sample a name to point at (on a page), for about 60 bytes each; without a
+    plate `points` are the standards (concentration, response) and `loose` the samples; `before`
+    is the fit before levels were dropped; `note` stands in the plot (`provisional`).
     """
     scene = curve_scene(fit, wells, samples, points=points, loose=loose, before=before, band=True)
     title = f"Standard curve {analyte}".strip()
-    reason = ""
-    if fit is None or not fit.converged:
-        reason = f"No curve: {no_curve_reason(fit, qc or Qc(profile='', rules=()))}"
-    elif fit.reason:
-        reason = f"Curve rejected: {fit.reason}"
+    reason = _refusal(fit, qc)
     if scene is None:
         return svg(WIDTH, HEIGHT, title, f"{reason}.", _notice(reason))
-    left = left_of(scene.y)
-    frame = Frame(left, _TOP, WIDTH - left - _RIGHT, HEIGHT - _TOP - _BELOW, scene.x, scene.y)
+    frame = _frame(scene)
     keys = _legend(scene)
-    rows = rows_of([_key_width(words) for _, words in keys], WIDTH - left)
+    rows = rows_of([_key_width(words) for _, words in keys], WIDTH - frame.left)
     x_label = ", ".join(part for part in (analyte, scene.unit) if part) or "concentration"
     return svg(
         WIDTH,
@@ -67,8 +61,25 @@ def curve_svg(
         *_layers(frame, scene, named),
         _drawn_legend(frame, keys, rows),
         _headline(frame, reason),
-        tag("text", note, x=frame.left + 12, y=frame.top + 18, fill=QUIET) if note else "",
+        _noted(frame, note),
     )
+
+
+def _frame(scene: CurveScene) -> Frame:
+    left = left_of(scene.y)
+    return Frame(left, _TOP, WIDTH - left - _RIGHT, HEIGHT - _TOP - _BELOW, scene.x, scene.y)
+
+
+def _noted(frame: Frame, note: str) -> Markup:
+    text = tag("text", note, x=frame.left + 12, y=frame.top + 18, fill=QUIET)
+    return text if note else Markup("")
+
+
+def _refusal(fit: Fit | None, qc: Qc | None) -> str:
+    """Why nothing may be read from the picture; empty for a curve that holds."""
+    if fit is None or not fit.converged:
+        return f"No curve: {no_curve_reason(fit, qc or Qc(profile='', rules=()))}"
+    return f"Curve rejected: {fit.reason}" if fit.reason else ""
 
 
 def _layers(frame: Frame, scene: CurveScene, named: bool) -> tuple[Markup, ...]:
