@@ -43,8 +43,7 @@ def curve_svg(
     is the fit before levels were dropped; `note` stands in the plot (`provisional`).
     """
     scene = curve_scene(fit, wells, samples, points=points, loose=loose, before=before, band=True)
-    title = f"Standard curve {analyte}".strip()
-    reason = _refusal(fit, qc)
+    title, reason = f"Standard curve {analyte}".strip(), _refusal(fit, qc)
     if scene is None:
         return svg(WIDTH, HEIGHT, title, f"{reason}.", _notice(reason))
     frame = _frame(scene)
