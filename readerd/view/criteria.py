@@ -115,7 +115,7 @@ def _own_lines(
     """The limits that judge a well or a level, not the plate."""
     if _BELOW in limits or _ABOVE in limits:
         seen = MISSING
-        if fit is not None and fit.lloq is not None and fit.uloq is not None:
+        if fit is not None and not fit.reason and fit.lloq is not None and fit.uloq is not None:
             seen = f"{nominal(fit.lloq)} to {nominal(fit.uloq)}"
         low, high = (_plain(limits.get(name)) for name in (_BELOW, _ABOVE))
         stated = "none" if low == high == MISSING else f"{low} to {high}"

@@ -14,6 +14,7 @@ import pytest
 from readerd.assay.acceptance import Acceptance
 from readerd.assay.result import Flag, PlateResult, Rule
 from readerd.payload import ResultData
+from readerd.view.criteria import criteria
 from readerd.view.provenance import Provenance, provenance_of
 from readerd.view.report import report_page
 from readerd.view.report_style import css_string
@@ -338,3 +339,13 @@ def test_long_names_get_the_width_of_the_sheet(good: PlateResult, origin: Proven
     root = parsed(report_page(replace(good, samples=samples), origin))
     assert not root.findall(".//div[@class='two']")
     assert parsed(report_page(good, origin)).findall(".//div[@class='two']")
+
+
+def test_a_rejected_curve_has_no_reported_range(good: PlateResult) -> None:
+    assert good.fit is not None
+    qc = Acceptance().qc()
+    rows = {row.name: row for row in criteria(qc, good.fit, good.wells)}
+    assert rows["reported range"].seen == "4.69 to 300"
+    rejected = replace(good.fit, reason="too few levels hold")
+    rows = {row.name: row for row in criteria(qc, rejected, good.wells)}
+    assert rows["reported range"].seen == "–"
