@@ -150,6 +150,7 @@ class ResultData(Message):
     read: ReadInfo
     wells: Wells | None
     fit: Fit | None
+    fit_before_drop: Fit | None = None
     qc: Qc
     samples: list[Sample]
     raw: RawInfo | None

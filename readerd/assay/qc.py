@@ -132,7 +132,7 @@ def rejection(judged: Judged) -> str:
     return "; ".join(
         rule.text or rule.id
         if rule.observed is None or rule.limit is None
-        else f"{rule.id} {rule.observed:g}, needs {rule.limit:g}"
+        else f"{rule.id} {rule.observed:.4g}, needs {rule.limit:g}"
         for rule in judged.rules
         if rule.verdict == "fail"
     )

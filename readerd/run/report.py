@@ -146,6 +146,7 @@ def _data(bridge: Bridge, run: RunRow, plan: Plan, assay: Assay, outcome: Outcom
         read=_read(plan, outcome.delivered),
         wells=result.wells if result else None,
         fit=result.fit if result else None,
+        fit_before_drop=result.fit_before_drop if result else None,
         qc=result.qc if result else assay.acceptance.qc(),
         samples=list(result.samples) if result else [],
         raw=None if outcome.raw is None else _raw(outcome.raw),

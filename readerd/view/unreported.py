@@ -15,7 +15,7 @@ def unreported(outcome: Outcome) -> tuple[str, ...]:
     groups: dict[str, list[str]] = {}
     for sample in outcome.samples:
         if sample.value is None:
-            groups.setdefault(_reason(outcome, sample), []).append(sample.position)
+            groups.setdefault(why_no_value(outcome, sample), []).append(sample.position)
     total = len(outcome.samples)
     return tuple(f"{reason}: {_named(names, total)}" for reason, names in groups.items())
 
@@ -26,7 +26,8 @@ def _named(names: Sequence[str], total: int) -> str:
     return ", ".join(names)
 
 
-def _reason(outcome: Outcome, sample: Sample) -> str:
+def why_no_value(outcome: Outcome, sample: Sample) -> str:
+    """The reason for one sample that has none."""
     if sample.status == "no_curve":
         return f"no accepted curve ({no_curve_reason(outcome.fit, outcome.qc)})"
     if sample.status == "no_reading":

@@ -19,9 +19,9 @@ from readerd.assay.result import Fit, Flag, Level, Sample, Weighting, Wells
 from readerd.errors import InputError, Mistake
 from readerd.plate import FORMATS
 from readerd.view.rounding import factor, nominal, od, percent, quantity, significant, statistic
+from readerd.view.unreported import why_no_value
 from readerd.view.words import (
     FLAG_MEANING,
-    STATUS_WORDS,
     Outcome,
     counted,
     no_curve_reason,
@@ -246,7 +246,7 @@ def _reported(outcome: Outcome, sample: Sample) -> Iterator[str]:
             yield f"times the dilution {factor(sample.dilution)}"
         yield f"value {statistic(sample.value)} {sample.unit}"
     else:
-        yield f"no number: {_reason(outcome, sample)}"
+        yield f"no number: {why_no_value(outcome, sample)}"
     if sample.limit is not None:
         times = f", times the dilution {factor(sample.dilution)}" if sample.dilution != 1 else ""
         limit = nominal(sample.limit)
@@ -255,21 +255,6 @@ def _reported(outcome: Outcome, sample: Sample) -> Iterator[str]:
         number = f"{statistic(sample.extrapolated)} {sample.unit}"
         yield f"extrapolated {number}, because the assay asks for it"
     yield from (f"{flag}: {FLAG_MEANING[flag]}" for flag in sample.flags if flag not in _SAID)
-
-
-def _reason(outcome: Outcome, sample: Sample) -> str:
-    if sample.status == "no_curve":
-        return no_curve_reason(outcome.fit, outcome.qc)
-    if sample.status == "no_reading":
-        return "no well of it holds one"
-    if sample.status == "out_of_range":
-        side = "above" if sample.qualifier == ">" else "below"
-        if sample.mean is None:
-            return f"saturated, so {side} the range"
-        return f"{side} the {'highest' if side == 'above' else 'lowest'} accepted standard"
-    if Flag.SATURATED in sample.flags:
-        return "one well is saturated and another contradicts it"
-    return f"{STATUS_WORDS[sample.status]}, at or beyond the end of the curve"
 
 
 def _read_back(level: Level, fit: Fit) -> Iterator[str]:

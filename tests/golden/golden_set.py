@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from readerd import payload
-from readerd.assay.definition import load_assay
+from readerd.assay.definition import Assay, load_assay
 from readerd.assay.kit import judge_kit
 from readerd.assay.layout import Binding, PlateMap
 from readerd.assay.quantify import quantify
@@ -76,6 +76,7 @@ def result(
     reread: str | None = None,
     basis: Basis | None = None,
     kit: Kit | None = None,
+    assay: Assay = ASSAY,
 ) -> bytes:
     basis = basis or Basis()
     plan = Plan(
@@ -95,13 +96,13 @@ def result(
     outcome = Outcome(
         finished_at=AT,
         delivered=_delivered(read),
-        result=_quantified(read, basis, kit),
+        result=_quantified(assay, read, basis, kit),
         failure=failure,
         identity=IDENTITY,
         raw=b"raw bytes" if read else None,
         basis=basis,
     )
-    compose = result_message(BRIDGE, _run(), plan, ASSAY, outcome, "01JNF6ZX9M2E7A4R8T1Y5W3Q6P")
+    compose = result_message(BRIDGE, _run(), plan, assay, outcome, "01JNF6ZX9M2E7A4R8T1Y5W3Q6P")
     return compose(Place(STREAM, sequence)).payload
 
 
@@ -111,11 +112,13 @@ def _delivered(read: Reading | None) -> Delivered | None:
     return Delivered(reading=read, read_at={450: AT - timedelta(seconds=4), 570: AT})
 
 
-def _quantified(read: Reading | None, basis: Basis, kit: Kit | None) -> PlateResult | None:
+def _quantified(
+    assay: Assay, read: Reading | None, basis: Basis, kit: Kit | None
+) -> PlateResult | None:
     if read is None:
         return None
     quantified = quantify(
-        ASSAY,
+        assay,
         read,
         reference_nm=570,
         photometric_range=(-3.5, 3.5),
@@ -144,6 +147,10 @@ def _run() -> RunRow:
 def results() -> Iterator[tuple[str, bytes]]:
     yield "result-pass", result(reading())
     yield "result-rejected-curve", result(reading(flat=True))
+    dropping = ASSAY.text.replace("drop_failing_levels = false", "drop_failing_levels = true")
+    lenient = load_assay(dropping, "il6-elisa.toml")
+    off = reading({"D1": 0.5, "D2": 0.51})
+    yield "result-dropped-level", result(off, assay=lenient)
     yield "result-out-of-range", result(reading({"C3": 3.4, "C4": 3.4, "D3": 0.02, "D4": 0.021}))
     gone: dict[str, OpticalDensity] = {"E3": Unread.NOT_MEASURED, "E4": Unread.SATURATED}
     gone["F3"] = Unread.UNREADABLE

@@ -62,7 +62,7 @@ def test_wells_without_a_number_say_why() -> None:
     assert "C3   no number   beyond the photometric range" in read(found, "U1")
     assert "contradicts it" in reported(found, "U1")
     assert "D4   no number   the instrument's answer was no number" in read(found, "U2")
-    assert "no well of it holds one" in reported(found, "U2")
+    assert "no well with a number (the instrument did not deliver" in reported(found, "U2")
     assert "E3   3.9000 - 0.0" in read(found, "U3")
     assert ": no value   beyond the photometric range" in read(found, "U3")
 
@@ -80,7 +80,7 @@ def test_outside_the_range_the_limit_is_said_with_its_dilution() -> None:
     limit = rf"value > {300 * times:g} pg/mL"
     assert re.search(limit, reported(found, "U1"))
     assert "above the highest accepted standard" in reported(found, "U1")
-    assert "saturated, so above the range" in reported(found, "U2")
+    assert "saturated, so above the highest accepted standard, 300" in reported(found, "U2")
     assert "the curve begins at a = 0.0" in steps(found, "U3")["back to a concentration"]
     assert "value < 4.69 pg/mL" in reported(found, "U3")
 
@@ -142,7 +142,7 @@ def test_without_a_curve_the_reason_stands_in_the_place_of_the_number() -> None:
     assert found.fit.reason is not None
     told = steps(found, "U1")
     assert told["the standard curve"] == f"there is none: {found.fit.reason}"
-    assert told["what is reported"].startswith(f"no number: {found.fit.reason}")
+    assert told["what is reported"] == f"no number: no accepted curve ({found.fit.reason})"
     assert "how sure" not in told
 
 
