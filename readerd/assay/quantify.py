@@ -214,19 +214,16 @@ def _result(
     warnings: list[str] = []
     if missing:
         flags.append(Flag.INCOMPLETE)
-        text = f"not delivered: {', '.join(missing)}"
-        warnings.append(text)
-        every.append(_warn("complete", float(len(missing)), text))
+        warnings.append(f"not delivered: {', '.join(missing)}")
+        every.append(_warn("complete", float(len(missing)), warnings[-1]))
     if lost := lost_standards(assay.layout, table):
         every.append(_warn("standard-wells", float(len(lost)), f"no number: {', '.join(lost)}"))
     if curve.usable is None:
         flags.append(Flag.CURVE_REJECTED)
-        other = _judged(assay, levels_of(assay.layout, turned(table)))
-        if other.usable is not None:
+        if _judged(assay, levels_of(assay.layout, turned(table))).usable is not None:
             flags.append(Flag.ROTATED_SUSPECTED)
-            text = "turned by 180 degrees the standards would make a good curve"
-            warnings.append(text)
-            every.append(replace(_warn("orientation", None, text), verdict="fail"))
+            warnings.append("turned by 180 degrees the standards would make a good curve")
+            every.append(replace(_warn("orientation", None, warnings[-1]), verdict="fail"))
     acquisition: Acquisition = "incomplete" if missing else "complete"
     return PlateResult(
         acquisition=acquisition,

@@ -306,6 +306,10 @@ def test_what_may_be_said(rising: bool) -> None:
     assert said(None, None, over=True) == (outside, None, beyond, limit[beyond], None)
     assert said(9.0, 9.0, over=True) == (outside, None, beyond, limit[beyond], None)
     assert said(3.0, low, over=True) == ("unreadable", None, None, None, None)
+
+
+def test_what_is_said_is_times_the_dilution_and_nothing_without_a_curve() -> None:
+    usable = Range(straight(rising=True), 1.0, 8.0, 0.75, 2.5)
     for ci95, times in (((2.0, 3.5), (4.0, 7.0)), ((2.0, None), (4.0, None)), (None, None)):
         estimate = Estimate(3.0, 0.5, ci95, "inversion")
         got = say(usable, estimate, 1.0, saturated=False, dilution=2.0, extrapolate=False)

@@ -1,16 +1,20 @@
 """The guard of the 5PL and other limits of the fit, each seen from both sides."""
 
 import math
+import random
 
 import numpy as np
 import pytest
+from scipy.special import betainc
 
 from readerd.assay.curve.attempt import Attempt
 from readerd.assay.curve.curve import Curve
 from readerd.assay.curve.fit import fit_standards
 from readerd.assay.curve.guard import identified
+from readerd.assay.curve.models import Sigmoid, log_of, theta_from, value
 from readerd.assay.curve.settings import CurveSettings
 from readerd.assay.curve.weights import Variance
+from readerd.assay.result import Fit
 
 NAMES = ("a", "d", "b", "c", "g")
 
@@ -72,3 +76,77 @@ def test_the_second_start_finds_what_the_first_runs_past() -> None:
     expected = {"a": 2.11962825, "b": 0.82085616, "c": 555.17745, "d": 0.68281688}
     assert fit.params == pytest.approx(expected, rel=1e-6)
     assert fit.wssr == pytest.approx(156.742657, rel=1e-8)
+
+
+def asymmetric(seed: int) -> tuple[list[float], list[float]]:
+    dice = random.Random(seed)
+    g = dice.choice((1.0, 0.6, 0.45, 1.8, 2.5))
+    model: Sigmoid = dice.choice(("5pl", "5pl-mirrored"))
+    params = {"a": 0.05, "b": dice.choice((1.2, 2.0)), "c": 40.0, "d": 3.0, "g": g}
+    noise = dice.choice((0.01, 0.02, 0.03))
+    x = [dose for dose in (0.0, 1, 2.5, 5, 10, 20, 40, 80, 160, 320) for _ in range(2)]
+    f = value(model, theta_from(model, params), log_of(np.array(x))).tolist()
+    return x, [v * (1 + noise * dice.gauss(0, 1)) for v in f]
+
+
+def worst(fit: Fit) -> float:
+    above = [level.recovery_pct for level in fit.levels if level.nominal]
+    return max(math.inf if found is None else abs(found - 100) for found in above)
+
+
+def kept(four: Fit, five: Fit, x: list[float], y: list[float]) -> str | None:
+    """Why the 4PL stays, by the guard's own words and the numbers that both fits report."""
+    if five.reason:
+        return five.reason
+    fitted = [{level.nominal: level.fitted or 0.0 for level in fit.levels} for fit in (four, five)]
+    f4, f5 = (np.array([of[dose] for dose in x]) for of in fitted)
+    if (five.aicc or 0.0) > (four.aicc or 0.0) - 2:
+        return "AICc is not lower by 2"
+    w = 1 / (0.005**2 + (0.05 * f4) ** 2)
+    more, less = float(w @ (y - f4) ** 2), float(w @ (y - f5) ** 2)
+    df = len(x) - 5
+    # F with one degree of freedom is t²
+    p = float(betainc(df / 2, 0.5, df / (df + (more - less) / (less / df))))
+    if p >= 0.01:
+        return f"F test p = {p:.2g}"
+    return "a standard is read back worse" if worst(five) > worst(four) else None
+
+
+def test_auto_decides_by_the_numbers_of_the_fits_themselves() -> None:
+    reasons = set()
+    # found among 400 seeds so that every reason and both families occur
+    for seed in (1, 3, 4, 10, 195):
+        x, y = asymmetric(seed)
+        four = fit_standards(x, y, CurveSettings()).fit
+        fives = [fit_standards(x, y, CurveSettings(model=m)).fit for m in ("5pl", "5pl-mirrored")]
+        whys = [kept(four, five, x, y) for five in fives]
+        reasons |= {re_said[:12] for re_said in whys if re_said}
+        passing = [five for five, why in zip(fives, whys, strict=True) if why is None]
+        auto = fit_standards(x, y, CurveSettings(model="auto")).fit
+        best = min(passing, key=lambda five: five.aicc or 0.0, default=four)
+        assert (auto.model, auto.params) == (best.model, best.params)
+        for five, why in zip(fives, whys, strict=True):
+            assert best is not four or f"{five.model}: {why}" in auto.warnings[0]
+    assert len(reasons) == 4
+
+
+def test_a_5pl_needs_seven_levels() -> None:
+    params = {"a": 0.05, "b": 2.5, "c": 60.0, "d": 3.0, "g": 0.35}
+    theta = theta_from("5pl-mirrored", params)
+    for doses in (
+        [2.5, 10.0, 40.0, 80.0, 160.0, 640.0],
+        [2.5, 10.0, 40.0, 80.0, 160.0, 320.0, 640.0],
+    ):
+        x = [dose for dose in doses for _ in range(3)]
+        f = value("5pl-mirrored", theta, log_of(np.array(x))).tolist()
+        y = [v * s for v, s in zip(f, [0.999, 1.0, 1.001] * len(doses), strict=True)]
+        enough = len(doses) == 7
+        fit = fit_standards(x, y, CurveSettings(model="5pl-mirrored")).fit
+        assert fit.converged is enough
+        assert enough or fit.reason == "5PL not identifiable: 6 levels, needs 7"
+        auto = fit_standards(x, y, CurveSettings(model="auto")).fit
+        assert auto.model == ("5pl-mirrored" if enough else "4pl")
+        assert enough or auto.warnings[0] == "auto: 4PL kept (6 levels, a 5PL needs 7)"
+    # one well each: five parameters and the noise leave no AICc
+    single = fit_standards(x[::3], y[::3], CurveSettings(model="auto")).fit
+    assert single.warnings[0].count("AICc is not lower") + single.warnings[0].count("identif") == 2

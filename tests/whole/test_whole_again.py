@@ -35,7 +35,12 @@ def test_a_run_is_shown_exported_reproduced_and_revised(
     assert table[0].startswith("well,role,position,a_measurement")
     assert json.loads(here.ask("export", run).stdout) == envelope
 
-    (tmp_path / "map.csv").write_text("position,sample_id,dilution\nU1,0042,2\n")
+    revised_and_followed(here, run)
+    refusals(here, run)
+
+
+def revised_and_followed(here: Bench, run: str) -> None:
+    (here.directory / "map.csv").write_text("position,sample_id,dilution\nU1,0042,2\n")
     revised = here.ask(
         "revise", run, "--reason", "late map", "--plate-map", "map.csv", "--mask", "C4=bubble"
     )
@@ -49,8 +54,6 @@ def test_a_run_is_shown_exported_reproduced_and_revised(
     assert why.startswith("1  U1: what was read, 450 – 570 nm\n   C3 ")
     assert ("left out: bubble" in why, "times the dilution 2" in why) == (True, True)
     assert here.ask("reproduce", run).returncode == 0
-
-    refusals(here, run)
 
 
 def refusals(here: Bench, run: str) -> None:
