@@ -150,3 +150,13 @@ def test_a_5pl_needs_seven_levels() -> None:
     # one well each: five parameters and the noise leave no AICc
     single = fit_standards(x[::3], y[::3], CurveSettings(model="auto")).fit
     assert single.warnings[0].count("AICc is not lower") + single.warnings[0].count("identif") == 2
+
+
+def test_what_runs_away_is_named() -> None:
+    x = [float(2**k) for k in range(8)]
+    step = fit_standards(x, [0.1] * 4 + [2.0] * 4, CurveSettings()).fit
+    assert step.reason == "no sigmoid: the slope b runs away"
+    power = fit_standards(x, [0.01 * dose for dose in x], CurveSettings(weighting="none")).fit
+    assert (power.reason or "").startswith("no convergence: no bend within the standards")
+    beyond = fit_standards(*asymmetric(45), CurveSettings(model="5pl")).fit
+    assert beyond.reason == "5PL not identifiable: g runs away"
