@@ -25,6 +25,8 @@ from readerd.demo.broker import Broker
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
 
+# As the command does; for what tests start besides, and for each worker.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Importing the suite leaves no garbage worth looking for, and what it does leave lives to the end:
 # every later collection would go through all of it.
 gc.disable()

@@ -1,7 +1,6 @@
 """The science without a daemon: fit, quantify."""
 
 import math
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,7 +85,6 @@ def fit(
     part. Prints the curve with its errors, each standard read back, and the unknowns with their
     95 % intervals. Exit code 1 when there is no curve, with the reason.
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from readerd.assay.curve.settings import CurveSettings, mistake_in
     from readerd.cli import fitted
 
@@ -133,7 +131,6 @@ def quantify(
     allowed. Exit code 1 when the curve or the verdict failed.
     """
     told_in_words(followed, as_json)
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from readerd.cli import quantified
 
     answer = quantified.quantify_file(

@@ -1,7 +1,6 @@
 """Verbs of whoever runs the service: run, check, drivers."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -30,8 +29,6 @@ def run(path: Path, verbose: bool) -> None:
 
     from readerd.cli import log
 
-    # One thread is faster for small matrices, and numpy starts in a third of the time.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     log.to_stderr(logging.DEBUG if verbose else logging.INFO)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     with importing():

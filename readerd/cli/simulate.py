@@ -1,7 +1,6 @@
 """Verbs without hardware: twin and demo."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -76,7 +75,6 @@ def twin(
 @click.option("--serve", is_flag=True, help="Keep broker, twin and daemon running.")
 def demo(driver: str, as_json: bool, serve: bool) -> None:
     """One IL-6 plate through the whole path. No hardware, no broker, no configuration."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import asyncio
 
     from readerd.demo import show
