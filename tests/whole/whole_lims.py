@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -44,7 +44,7 @@ async def running(
     time_scale: float = 0,
     faults: Sequence[str] = (),
 ) -> AsyncIterator[House]:
-    """The daemon, its reader ready; stopped in order."""
+    """The daemon, its reader ready and its commands subscribed to; stopped in order."""
     config = load_config(bench.config)
     twin = simulated(config.driver, specs=faults)
     line = config.driver.line(config.options)
@@ -52,15 +52,32 @@ async def running(
     ready: asyncio.Future[House] = asyncio.get_running_loop().create_future()
     tty = str(bench.directory / "tty")
     where = serve_pty(twin, line, path=tty, time_scale=time_scale)
-    async with where, asyncio.TaskGroup() as group:
+    async with where, standing(config.mqtt.port) as stands, asyncio.TaskGroup() as group:
         open_stream = opener(config)
         group.create_task(
             serve(config, open_stream=open_stream, now=now, stop=stop, on_ready=ready.set_result)
         )
         house = await ready
         await house.bench.until_ready()
+        await stands()
         yield house
         stop.set()
+
+
+@asynccontextmanager
+async def standing(port: int) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """To wait until a daemon says `online`: before that the broker has nobody to command."""
+    async with aiomqtt.Client("127.0.0.1", port) as client:
+        await client.subscribe(f"{ROOT}/status", qos=1)
+
+        async def stands() -> None:
+            async with asyncio.timeout(WITHIN_S):
+                async for message in client.messages:
+                    told = json.loads(bytes(message.payload))
+                    if not message.retain and told["status"] == "online":
+                        return
+
+        yield stands
 
 
 @dataclass
