@@ -36,8 +36,8 @@ NO_LEAVING_OUT = os.environ.get("CI") == "true"
 
 @pytest.hookimpl(optionalhook=True)  # xdist's
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto` is one more than there are processors: many tests wait for a line or a process."""
-    return len(os.sched_getaffinity(0)) + 1
+    """`-n auto` is two more than there are processors: many tests wait for a line or a process."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 def pytest_collection_finish() -> None:
