@@ -266,18 +266,19 @@ def plate_from_csv(text: str, source: str, *, format: int | None = None) -> Plat
 
 def _wavelengths(table: Table, well_column: int) -> dict[int, int]:
     wavelengths: dict[int, int] = {}
+    line = f"line {table.head.line}"
     for column, name in enumerate(table.header):
         if column == well_column:
             continue
         match = _WAVELENGTH.fullmatch(name)
         if match is None:
             what = f"{name!r} is no wavelength in nm; the header is well,450,570"
-            raise table.mistake(f"line 1, column {column + 1}", what)
+            raise table.mistake(f"{line}, column {column + 1}", what)
         if int(match[1]) in wavelengths:
-            raise table.mistake(f"line 1, column {column + 1}", f"{match[1]} nm stands twice")
+            raise table.mistake(f"{line}, column {column + 1}", f"{match[1]} nm stands twice")
         wavelengths[int(match[1])] = column
     if not wavelengths:
-        raise table.mistake("line 1", "no wavelength column; the header is well,450,570")
+        raise table.mistake(line, "no wavelength column; the header is well,450,570")
     return wavelengths
 
 

@@ -75,6 +75,7 @@ def test_the_format_follows_from_the_wells_or_is_said() -> None:
         ("A1,1\n", "p.csv: line 1: no column 'well'; the header has 'A1', '1'"),
         ("well\nA1\n", "p.csv: line 1: no wavelength column; the header is well,450,570"),
         ("well,OD\nA1,1\n", "p.csv: line 1, column 2: 'OD' is no wavelength in nm"),
+        ("sep=;\n\nwell;OD\nA1;1\n", "p.csv: line 3, column 2: 'OD' is no wavelength in nm"),
         ("well,450,450\nA1,1,1\n", "p.csv: line 1, column 3: 450 nm stands twice"),
         ("well,450\nA1,abc\n", "p.csv: line 2, column '450': 'abc' is no optical density"),
         ("well,450\nA1,nan\n", "p.csv: line 2, column '450': 'nan' is no optical density"),

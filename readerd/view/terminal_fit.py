@@ -90,7 +90,7 @@ def _parameter(fit: Fit, name: str, value: float) -> str:
 def _statistics(fit: Fit) -> Iterator[str]:
     if fit.sigma is not None:
         text = f"sigma {significant(fit.sigma)} with {fit.df} degrees of freedom"
-        if fit.weighting.kind == "variance":
+        if fit.weighting.kind == "variance" and fit.fit_to == "wells":
             text += "; 1 = scatter as the weights assume"
         yield text
     parts = [("R²", fit.r2), ("RMSE", fit.rmse), ("AICc", fit.aicc)]

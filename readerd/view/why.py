@@ -274,7 +274,7 @@ def _read_back(level: Level, fit: Fit) -> Iterator[str]:
 def _judged(outcome: Outcome, fit: Fit, level: Level) -> Iterator[str]:
     """Passed or not, by which limit; the rules that fell because of the standards."""
     if level.nominal == 0:
-        yield "a zero standard is an anchor: it is not judged"
+        yield "a zero standard has no recovery: it is not judged"
     elif level.passed is None:
         yield "not judged"
     else:
@@ -283,7 +283,9 @@ def _judged(outcome: Outcome, fit: Fit, level: Level) -> Iterator[str]:
         name = "standard_recovery_pct" if inside else "standard_recovery_ends_pct"
         limit = outcome.qc.limits.get(name)
         verdict = "pass" if level.passed else "fail"
-        yield f"{verdict}: 100 ± {quantity(limit)} % is accepted ({name})"
+        accepted = f"100 ± {quantity(limit)} % is accepted ({name})"
+        # results of older versions do not carry their limits
+        yield verdict if limit is None else f"{verdict}: {accepted}"
     ids = ("standard-recovery", "levels-passing", "levels-passing-pct", "replicate-cv-standards")
     for rule in outcome.qc.rules:
         if rule.id in ids and rule.verdict in ("warn", "fail"):

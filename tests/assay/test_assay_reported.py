@@ -1,5 +1,6 @@
 """What a result reports of its curve is the whole curve: nothing reads back otherwise."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -10,7 +11,7 @@ from readerd.assay.curve.fit import calibrate
 from readerd.assay.curve.inverse import Estimate, read_means
 from readerd.assay.curve.models import Sigmoid, log_of, theta_from, value
 from readerd.assay.curve.reported import curve_of
-from readerd.assay.curve.settings import CurveSettings, FitTo, Model, WeightKind
+from readerd.assay.curve.settings import CurveSettings, FitTo, Model, WeightKind, ZeroStandard
 
 DOSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 NOISE = (0.4, 1.0, -0.6, 0.3, -1.1, 0.8, 0.2, -0.9, 0.5, -0.4)
@@ -83,6 +84,20 @@ def test_a_reported_fit_is_the_curve_that_was_fitted(model: Model, fixed: dict[s
         read = [read_means(one, y, wells, (1.0, 256.0), flat=0.0) for one in (fitted, again)]
         for before, after in zip(*read, strict=True):
             assert numbers(after) == pytest.approx(numbers(before), rel=1e-9), settings
+
+
+@pytest.mark.parametrize("zero", ["exclude", "subtract", "anchor"])
+def test_what_took_no_part_stands_behind_no_point(zero: ZeroStandard) -> None:
+    """Neither a zero standard that was left out nor a level that was dropped."""
+    given = levels("4pl")
+    given[0] = replace(given[0], responses=given[0].responses * 4)
+    given[2] = replace(given[2], masked="dropped: recovery")
+    settings = CurveSettings(fit_to="level_means", zero_standard=zero)
+    calibration = calibrate(given, settings)
+    fitted, again = calibration.curve, curve_of(calibration.fit)
+    assert fitted is not None
+    assert again is not None
+    assert again.per_point == pytest.approx(fitted.per_point, rel=1e-12)
 
 
 def test_dots_are_joined_through_the_levels_that_took_part() -> None:

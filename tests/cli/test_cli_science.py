@@ -63,6 +63,17 @@ def test_fit_answers_in_the_contracts_words(run: Run, tmp_path: Path) -> None:
     assert json.loads(out)["unknowns"][1]["extrapolated"] > 300
 
 
+def test_sigma_is_measured_by_the_weights_only_where_every_well_counts(
+    run: Run, tmp_path: Path
+) -> None:
+    """The same scatter makes a smaller sigma of means: 1 says nothing there."""
+    (tmp_path / "s.csv").write_text(standards())
+    for fit_to, said in (("wells", True), ("level_means", False)):
+        _, out, _ = run("fit", "s.csv", "--fit-to", fit_to)
+        assert "sigma " in out
+        assert ("1 = scatter as the weights assume" in out) is said
+
+
 def _tenth(match: re.Match[str]) -> str:
     return f",{float(match[1]) / 10}\n"
 

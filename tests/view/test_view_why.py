@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,6 +112,8 @@ def test_a_standard_is_read_back_and_judged_by_its_own_limit() -> None:
     told = number(off["read back"], r"recovery (\S+) %")
     assert told == pytest.approx(level.recovery_pct, abs=0.05)
     assert "not judged" in steps(found, "S8")["the verdict"]
+    older = replace(found, qc=replace(found.qc, limits={}))
+    assert steps(older, "S1")["the verdict"].splitlines()[0] == "pass"
 
 
 @pytest.mark.parametrize(

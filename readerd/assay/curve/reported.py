@@ -85,7 +85,12 @@ def _variance(fit: Fit) -> Variance:
 
 def _per_point(fit: Fit) -> float:
     """How many wells stand behind one point of the fit: the harmonic mean over the levels."""
-    sizes = [level.n for level in fit.levels if level.n and level.fitted is not None]
+    used = [one for one in fit.levels if one.n and one.fitted is not None and one.masked is None]
+    above = [level for level in used if level.nominal > 0]
+    # a zero standard that was excluded or subtracted is no point: the degrees of freedom tell
+    if fit.df is not None and fit.df + len(fit.stderr or ()) == sum(level.n for level in above):
+        used = above
+    sizes = [level.n for level in used]
     if fit.fit_to == "wells" or not sizes:
         return 1.0
     return len(sizes) / sum(1.0 / size for size in sizes)
