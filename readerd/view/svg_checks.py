@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from readerd.assay.curve.reported import took_part
 from readerd.assay.result import Fit, Wells
 from readerd.view.axis import LinearAxis, linear_axis
 from readerd.view.fitted import standardised
@@ -89,7 +90,8 @@ def residual_svg(
         return _nothing(title, "A line from dot to dot leaves none.")
     if fit.fit_to == "level_means":
         scene = curve_scene(fit, None) or scene
-    kept = [mark for mark in scene.replicates if not mark.masked]
+    doses = {level.nominal for level in took_part(fit)}
+    kept = [mark for mark in scene.replicates if not mark.masked and mark.x in doses]
     found = standardised(fit, [(mark.x, mark.y) for mark in kept])
     scored = [(mark, z) for mark, z in zip(kept, found, strict=True) if z is not None]
     if not scored:

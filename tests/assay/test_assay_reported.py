@@ -10,7 +10,7 @@ from readerd.assay.curve.checks import LevelData
 from readerd.assay.curve.fit import calibrate
 from readerd.assay.curve.inverse import Estimate, read_means
 from readerd.assay.curve.models import Sigmoid, log_of, theta_from, value
-from readerd.assay.curve.reported import curve_of
+from readerd.assay.curve.reported import curve_of, took_part
 from readerd.assay.curve.settings import CurveSettings, FitTo, Model, WeightKind, ZeroStandard
 
 DOSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
@@ -97,6 +97,12 @@ def test_what_took_no_part_stands_behind_no_point(zero: ZeroStandard) -> None:
     fitted, again = calibration.curve, curve_of(calibration.fit)
     assert fitted is not None
     assert again is not None
+    names = [level.position for level in took_part(calibration.fit)]
+    assert ("S0" in names, "S2" in names, len(names)) == (
+        zero == "anchor",
+        False,
+        8 + ("S0" in names),
+    )
     assert again.per_point == pytest.approx(fitted.per_point, rel=1e-12)
 
 

@@ -16,6 +16,7 @@ from readerd.view.palette import STEPS, heat, luminance
 from readerd.view.scene import curve_scene
 from readerd.view.svg import curve_svg, plate_svg, recovery_svg, residual_svg
 from readerd.view.svg_text import width_of
+from tests.assay.plates import clean_plate, il6_with, result
 
 NS = {"s": "http://www.w3.org/2000/svg"}
 NO_NUMBER = re.compile(r"\b(nan|NaN|inf|None)\b")
@@ -259,3 +260,9 @@ def test_a_long_legend_wraps_inside_the_picture(good: PlateResult) -> None:
     assert all(float(text.get("y", "0")) < height for text in legend[-1])
     for words in ("saturated", "unreadable", "not measured", "no value", "masked"):
         assert words in " ".join(lines)
+
+
+@pytest.mark.parametrize(("zero", "points"), [("anchor", 16), ("exclude", 14), ("subtract", 14)])
+def test_only_what_was_fitted_leaves_a_residual(zero: str, points: int) -> None:
+    found = result(*clean_plate(noise=0.02), il6_with(curve={"zero_standard": zero}))
+    assert f"{points} points, 0 further" in residual_svg(found.fit, found.wells)

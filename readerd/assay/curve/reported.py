@@ -16,7 +16,7 @@ from readerd.assay.curve.curve import Curve, CurveModel
 from readerd.assay.curve.models import NAMES, Array, Sigmoid, theta_from
 from readerd.assay.curve.settings import CurveSettings
 from readerd.assay.curve.weights import Variance, variance_of
-from readerd.assay.result import Fit
+from readerd.assay.result import Fit, Level
 
 
 def curve_of(fit: Fit | None) -> Curve | None:
@@ -38,6 +38,16 @@ def curve_of(fit: Fit | None) -> Curve | None:
         df=fit.df,
         per_point=_per_point(fit),
     )
+
+
+def took_part(fit: Fit) -> tuple[Level, ...]:
+    """The levels that the curve was fitted to."""
+    used = [one for one in fit.levels if one.n and one.fitted is not None and one.masked is None]
+    above = [level for level in used if level.nominal > 0]
+    # a zero standard that was excluded or subtracted is no point: the degrees of freedom tell
+    if fit.df is not None and fit.df + len(fit.stderr or ()) == sum(level.n for level in above):
+        used = above
+    return tuple(used)
 
 
 def _theta(fit: Fit, names: tuple[str, ...]) -> Array:
@@ -85,12 +95,7 @@ def _variance(fit: Fit) -> Variance:
 
 def _per_point(fit: Fit) -> float:
     """How many wells stand behind one point of the fit: the harmonic mean over the levels."""
-    used = [one for one in fit.levels if one.n and one.fitted is not None and one.masked is None]
-    above = [level for level in used if level.nominal > 0]
-    # a zero standard that was excluded or subtracted is no point: the degrees of freedom tell
-    if fit.df is not None and fit.df + len(fit.stderr or ()) == sum(level.n for level in above):
-        used = above
-    sizes = [level.n for level in used]
+    sizes = [level.n for level in took_part(fit)]
     if fit.fit_to == "wells" or not sizes:
         return 1.0
     return len(sizes) / sum(1.0 / size for size in sizes)
