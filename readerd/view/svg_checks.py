@@ -75,15 +75,10 @@ def _recovery_keys(
     return keys + _edge_key(axis, [recovery for _, recovery, _ in found])
 
 
-def residual_svg(
-    fit: Fit | None,
-    wells: Wells | None = None,
-    *,
-    points: Sequence[tuple[float, float]] = (),
-) -> str:
+def residual_svg(fit: Fit | None, wells: Wells | None = None) -> str:
     """(observed - fitted) / standard deviation of the noise, of each point that was fitted."""
     title = "Residuals of the standards"
-    scene = curve_scene(fit, wells, points=points)
+    scene = curve_scene(fit, wells)
     if scene is None or fit is None:
         return _nothing(title, "No curve was fitted.")
     if fit.model == "point-to-point" and fit.converged:

@@ -34,13 +34,12 @@ def curve_svg(
     points: Sequence[tuple[float, float]] = (),
     loose: Sequence[Loose] = (),
     before: Fit | None = None,
-    note: str = "",
 ) -> str:
     """The picture as text; without anything to draw it says why in its place.
 
     `named` gives each sample a name to point at (on a page), for about 60 bytes each; without a
     plate `points` are the standards (concentration, response) and `loose` the samples; `before`
-    is the fit before levels were dropped; `note` stands in the plot (`provisional`).
+    is the fit before levels were dropped.
     """
     scene = curve_scene(fit, wells, samples, points=points, loose=loose, before=before, band=True)
     title, reason = f"Standard curve {analyte}".strip(), _refusal(fit, qc)
@@ -60,18 +59,12 @@ def curve_svg(
         *_layers(frame, scene, named),
         _drawn_legend(frame, keys, rows),
         _headline(frame, reason),
-        _noted(frame, note),
     )
 
 
 def _frame(scene: CurveScene) -> Frame:
     left = left_of(scene.y)
     return Frame(left, _TOP, WIDTH - left - _RIGHT, HEIGHT - _TOP - _BELOW, scene.x, scene.y)
-
-
-def _noted(frame: Frame, note: str) -> Markup:
-    text = tag("text", note, x=frame.left + 12, y=frame.top + 18, fill=QUIET)
-    return text if note else Markup("")
 
 
 def _refusal(fit: Fit | None, qc: Qc | None) -> str:
