@@ -186,10 +186,12 @@ def judge_controls(
             if not inside:
                 sample = replace(sample, flags=(*sample.flags, Flag.CONTROL_OUT))
         marked.append(sample)
-    return tuple(marked), _control_rules(levels, acceptance)
+    return tuple(marked), _control_rules(levels, layout, acceptance)
 
 
-def _control_rules(levels: dict[str, list[bool]], acceptance: Acceptance) -> list[Rule]:
+def _control_rules(
+    levels: dict[str, list[bool]], layout: Layout, acceptance: Acceptance
+) -> list[Rule]:
     every = [inside for found in levels.values() for inside in found]
     share = 100.0 * sum(every) / len(every) if every else None
     each = {name: 100.0 * sum(found) / len(found) for name, found in levels.items()}
@@ -198,7 +200,8 @@ def _control_rules(levels: dict[str, list[bool]], acceptance: Acceptance) -> lis
         acceptance.min_controls_passing_pct,
         acceptance.min_controls_passing_each_level_pct,
     )
-    low = [name for name, value in each.items() if value < least_each]
+    ranges = {name: f"{low:g} to {high:g}" for name, (low, high) in layout.controls.items()}
+    low = [f"{name} ({ranges[name]})" for name, value in each.items() if value < least_each]
     return [
         Rule(
             id="controls",

@@ -1,5 +1,7 @@
 """The `readerd` command: its verbs, and the exit code of each kind of error."""
 
+import errno
+import os
 import sys
 
 import click
@@ -17,15 +19,17 @@ from readerd.errors import (
     StoreError,
 )
 
-# docs/reference/command-line.md; 74 is EX_IOERR of sysexits(3): the journal cannot be used.
+# docs/reference/command-line.md; 74 is EX_IOERR of sysexits(3): no writing, of journal or answer.
 EXIT_USAGE = 2
 EXIT_UNREAD = 141
+EXIT_UNWRITTEN = 74
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 EXIT_CODES: tuple[tuple[type[ReaderdError], int], ...] = (
     (InputError, EXIT_USAGE),
     (RequestError, 3),
     (InstrumentError, 4),
     (NoDaemon, 5),
-    (StoreError, 74),
+    (StoreError, EXIT_UNWRITTEN),
     (ConfigError, 78),
 )
 
@@ -76,6 +80,13 @@ def run(arguments: list[str] | None) -> None:
         # Where nobody reads any more, click puts another stdout in the closed one's place and ends
         # with 1. Here 1 means a failed verdict.
         sys.exit(ended.code if sys.stdout is written_to else EXIT_UNREAD)
+    except OSError as error:
+        if error.filename is not None or error.errno not in FULL:
+            raise
+        # what could not be written would be tried again at the end, and fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), written_to.fileno())
+        click.echo(f"readerd: the answer cannot be written: {error.strerror}", err=True)
+        sys.exit(EXIT_UNWRITTEN)
     except ReaderdError as error:
         click.echo(marked(f"readerd: {error}", ERROR), err=True)
         sys.exit(next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1))

@@ -18,7 +18,16 @@ from readerd.assay.curve.reported import curve_of
 from readerd.assay.result import Fit, Flag, Level, Sample, Weighting, Wells
 from readerd.errors import InputError, Mistake
 from readerd.plate import FORMATS
-from readerd.view.rounding import factor, nominal, od, percent, quantity, significant, statistic
+from readerd.view.rounding import (
+    factor,
+    interval,
+    nominal,
+    od,
+    percent,
+    quantity,
+    significant,
+    statistic,
+)
 from readerd.view.unreported import why_no_value
 from readerd.view.words import (
     FLAG_MEANING,
@@ -34,6 +43,7 @@ _DECIMALS = 4
 _NAMED = 8
 # flags that only repeat the status
 _SAID = (Flag.ABOVE_RANGE, Flag.BELOW_RANGE, Flag.CURVE_REJECTED)
+_OF_CONTROLS = ("controls", "controls-each-level")
 _COUNTS = {"wells": "every well counts", "level_means": "every level counts once"}
 
 
@@ -225,11 +235,13 @@ def _sure(curve: Curve, found: Budget, sample: Sample) -> Iterator[str]:
     yield f"slope {significant(slope, 4)} per unit of ln x"
     if sample.se is None or sample.value is None:
         return
-    error, share = significant(sample.se), percent(100 * sample.se / sample.value)
+    times = sample.dilution
+    error, share = significant(sample.se / times), percent(100 * sample.se / sample.value)
     yield f"standard error {error} {sample.unit}, {share} %"
     if sample.ci95 is None:
         return
-    low, high = ("open" if side is None else statistic(side) for side in sample.ci95)
+    ends = (None if side is None else side / times for side in sample.ci95)
+    low, high = ("open" if end is None else statistic(end) for end in ends)
     how = f"{statistic(curve.t_975)} standard errors on ln x"
     if sample.ci95_method == "inversion":
         how = "the curve is flat here: every concentration whose response agrees with the mean"
@@ -243,8 +255,8 @@ def _reported(outcome: Outcome, sample: Sample) -> Iterator[str]:
         inside = f"{low} <= {statistic(sample.concentration)} <= {high} {sample.unit}"
         yield f"{inside}: within the accepted standards"
         if sample.dilution != 1:
-            yield f"times the dilution {factor(sample.dilution)}"
-        yield f"value {statistic(sample.value)} {sample.unit}"
+            yield f"all of it times the dilution {factor(sample.dilution)}"
+        yield f"value {statistic(sample.value)} {sample.unit}, 95 % {interval(sample.ci95)}"
     else:
         yield f"no number: {why_no_value(outcome, sample)}"
     if sample.limit is not None:
@@ -255,6 +267,9 @@ def _reported(outcome: Outcome, sample: Sample) -> Iterator[str]:
         number = f"{statistic(sample.extrapolated)} {sample.unit}"
         yield f"extrapolated {number}, because the assay asks for it"
     yield from (f"{flag}: {FLAG_MEANING[flag]}" for flag in sample.flags if flag not in _SAID)
+    if sample.role == "control":
+        judged = [rule for rule in outcome.qc.rules if rule.id in _OF_CONTROLS and rule.text]
+        yield from (f"{rule.verdict}: {rule_text(rule)}" for rule in judged)
 
 
 def _read_back(level: Level, fit: Fit) -> Iterator[str]:

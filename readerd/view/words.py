@@ -184,9 +184,10 @@ def reasons(outcome: Outcome, failure: str = "") -> tuple[str, ...]:
     elif outcome.curve != "accepted":
         state = "curve rejected" if outcome.curve == "rejected" else "no curve"
         lines.append(f"{state}: {no_curve_reason(outcome.fit, outcome.qc)}")
+    said = " ".join(lines)
     for verdict in ("fail", "warn"):
         for rule in outcome.qc.rules:
-            if rule.verdict == verdict and not any(rule_text(rule) in line for line in lines):
+            if rule.verdict == verdict and rule_text(rule) not in said:
                 lines.append(f"{printable(rule_name(rule))}: {_said_of(rule)}")
     told = {rule.id for rule in outcome.qc.rules if rule.verdict in ("fail", "warn")}
     rest = [

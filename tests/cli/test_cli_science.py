@@ -376,3 +376,18 @@ def test_a_wrong_assay_file_lists_all_its_mistakes(run: Run, plate: Path) -> Non
     assert code == 2
     assert "read.measurement_nm" in err
     assert "curve.model" in err
+
+
+def test_an_answer_that_finds_no_room_is_one_line(tmp_path: Path) -> None:
+    """1 would mean a failed verdict."""
+    (tmp_path / "s.csv").write_text(standards())
+    with open("/dev/full", "wb") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "readerd", "fit", str(tmp_path / "s.csv"), "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert process.returncode == 74
+    assert process.stderr == "readerd: the answer cannot be written: No space left on device\n"

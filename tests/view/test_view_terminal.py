@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from readerd.assay.result import Flag, PlateResult, Rule
+from readerd.assay.result import Flag, PlateResult, Qc, Rule
 from readerd.view.terminal import (
     CurveChart,
     PlateMap,
@@ -198,3 +198,13 @@ def test_hostile_names_cannot_steer_the_terminal(good: PlateResult) -> None:
     assert "\x07" not in text
     assert "\u202e" not in text
     assert "[red]x[/red]" in text
+
+
+def test_two_rules_that_say_the_same_are_both_told(good: PlateResult) -> None:
+    twice = [
+        Rule(id=name, verdict="warn", observed=1.0, limit=0.0, text="suspected: S26-0001")
+        for name in ("parallelism", "hook-samples")
+    ]
+    told = reasons(replace(good, verdict="warn", qc=Qc(profile="m10", rules=tuple(twice))))
+    assert [line.split(":")[1:] for line in told] == [[" suspected", " S26-0001"]] * 2
+    assert len(set(told)) == 2

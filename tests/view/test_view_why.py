@@ -90,7 +90,7 @@ def test_a_dilution_is_multiplied_before_all_eyes() -> None:
     samples = {"U1": {"id": "S26-0001", "dilution": 4.0}, "U2": {"id": "S26-0001"}}
     found = result(*clean_plate(), il6_with(samples=samples))
     assert positions_named(found, "S26-0001") == ("U1", "U2")
-    assert "times the dilution 4" in reported(found, "U1")
+    assert "all of it times the dilution 4" in reported(found, "U1")
     both = followed(found, ["S26-0001", "U1"], "450 – 570 nm")
     assert re.findall(r"1  (U\d): what was read", both) == ["U1", "U2"]
 

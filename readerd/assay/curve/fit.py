@@ -38,9 +38,12 @@ def calibrate(levels: Sequence[LevelData], settings: CurveSettings) -> Calibrati
     is the caller's, who has the other wells).
     """
     ordered = sorted(levels, key=lambda level: (level.nominal, level.position))
+    if (why := _no_point_at_zero(settings)) is not None:
+        ordered = [
+            level if level.nominal > 0 or level.masked else replace(level, masked=why)
+            for level in ordered
+        ]
     used = [level for level in ordered if level.responses and level.masked is None]
-    if settings.zero_standard != "anchor" or settings.model == "log-log":
-        used = [level for level in used if level.nominal > 0]
     variance = variance_of(settings, max((abs(level.mean) for level in used), default=0.0))
     reason = refusal(used, settings, _free_count(settings))
     if reason is not None:
@@ -66,6 +69,13 @@ def _near_zero(levels: Sequence[LevelData], settings: CurveSettings) -> str:
     if settings.weighting not in ("1/y", "1/y^2") or min(sizes) > _NEAR_ZERO * max(sizes):
         return ""
     return f"; responses near zero weigh without limit under {settings.weighting}, try variance"
+
+
+def _no_point_at_zero(settings: CurveSettings) -> str | None:
+    """Why the zero standard takes no part in the curve, None where it anchors it."""
+    if settings.zero_standard != "anchor":
+        return {"exclude": "excluded", "subtract": "subtracted"}[settings.zero_standard]
+    return "no logarithm" if settings.model == "log-log" else None
 
 
 def fit_standards(

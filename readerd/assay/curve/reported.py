@@ -5,7 +5,6 @@ a `Curve` holds. So whoever has the message can draw the band, and follow a numb
 came from, with the code that made it.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
@@ -42,12 +41,7 @@ def curve_of(fit: Fit | None) -> Curve | None:
 
 def took_part(fit: Fit) -> tuple[Level, ...]:
     """The levels that the curve was fitted to."""
-    used = [one for one in fit.levels if one.n and one.fitted is not None and one.masked is None]
-    above = [level for level in used if level.nominal > 0]
-    # a zero standard that was excluded or subtracted is no point: the degrees of freedom tell
-    if fit.df is not None and fit.df + len(fit.stderr or ()) == sum(level.n for level in above):
-        used = above
-    return tuple(used)
+    return tuple(one for one in fit.levels if one.n and one.masked is None)
 
 
 def _theta(fit: Fit, names: tuple[str, ...]) -> Array:
@@ -57,17 +51,9 @@ def _theta(fit: Fit, names: tuple[str, ...]) -> Array:
 
 
 def _knots(fit: Fit) -> Array:
-    """The level means that dots are joined through: the curve meets each exactly."""
-    joined = sorted(
-        (level.nominal, level.mean)
-        for level in fit.levels
-        if level.mean is not None and level.masked is None and _met(level.fitted, level.mean)
-    )
+    """The level means that dots are joined through."""
+    joined = sorted((one.nominal, one.mean) for one in took_part(fit) if one.mean is not None)
     return np.array([x for x, _ in joined] + [y for _, y in joined])
-
-
-def _met(fitted: float | None, mean: float) -> bool:
-    return fitted is not None and math.isclose(fitted, mean, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def _covariance(fit: Fit, places: Sequence[int]) -> Array | None:
